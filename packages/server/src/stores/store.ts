@@ -1,0 +1,114 @@
+/**
+ * What the service asks of a store of tasks and milestones.
+ *
+ * Written with Redis Streams in mind: every call is asynchronous, a commit is one atomic step with an optimistic version
+ * (one script there, one transaction here), positions come from one counter, and nobody else may know which store it is.
+ *
+ * Promises of every implementation, held by one suite (`store-suite.ts`)
+ * - A commit is whole or not at all, and stored when its promise resolves: it survives kill -9. Commits with an ending survive loss of power.
+ * - Positions grow strictly in the order in which commits resolve, across tasks; none is used twice, also not after a crash.
+ * - A cursor's time never goes back, also when the clock does.
+ * - A page of milestones with `done` holds everything that had been committed when it was read.
+ */
+import type { BatchId, Cursor, TaskId, TaskStatus } from "@holdfast/protocol";
+import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
+
+/** A milestone before it is stored. */
+export interface MilestoneDraft {
+  readonly event: string;
+  /** JSON text of the event's data. */
+  readonly data: string;
+  readonly ending: boolean;
+}
+
+export interface StoredMilestone extends MilestoneDraft {
+  readonly taskId: TaskId;
+  readonly cursor: Cursor;
+  readonly position: number;
+}
+
+/** Cursor fields are the store's to fill; what they hold before is ignored. */
+export interface Commit {
+  readonly row: TaskRow;
+  /** The version the change was computed from; 0 creates. */
+  readonly expectedVersion: number;
+  readonly milestones: readonly MilestoneDraft[];
+  /** Kept with the commit, so that the same request again gets the same answer. */
+  readonly idempotency?: IdempotencyRecord | undefined;
+}
+
+export interface IdempotencyRecord {
+  readonly key: string;
+  /** Hash of the request: the same key with another request is refused. */
+  readonly fingerprint: string;
+  /** Answer, JSON text; `{cursor}` is filled in by the service. */
+  readonly answer: string;
+}
+
+/** What every node hears of every commit, its own included. */
+export interface Committed {
+  readonly row: TaskRow;
+  readonly milestones: readonly StoredMilestone[];
+}
+
+/** `conflict`: another commit came first, read again. `taken`: a task of that id exists or existed. */
+export type CommitResult =
+  | ({ readonly kind: "committed" } & Committed)
+  | { readonly kind: "conflict" }
+  | { readonly kind: "taken" };
+
+export interface MilestoneQuery {
+  /** All tasks of the batch, or the tasks named. */
+  readonly of: { readonly batchId: BatchId } | { readonly taskIds: readonly TaskId[] };
+  /** Exclusive. */
+  readonly after: number;
+  readonly limit: number;
+  /** Up to this position only endings: what a late joiner needs beside its snapshots. */
+  readonly endingsOnlyUpTo: number;
+}
+
+export interface TaskQuery {
+  readonly kind?: "upload" | "task" | undefined;
+  readonly status?: TaskStatus | undefined;
+  readonly batchId?: BatchId | undefined;
+  /** Id of the last task of the page before; pages are in order of creation. */
+  readonly after?: TaskId | undefined;
+  readonly limit: number;
+}
+
+export interface Store {
+  /** `[a-z0-9]{1,16}`, drawn when the store was made; part of every cursor. */
+  readonly epoch: string;
+  /** Newest position committed; 0 in an empty store. */
+  newestPosition(): Promise<number>;
+  /** A cursor for the newest position. */
+  newestCursor(): Promise<Cursor>;
+
+  commit(commit: Commit): Promise<CommitResult>;
+  /** The live edge: called for every commit in order of position, before the promise of `commit` resolves. */
+  subscribe(listener: (committed: Committed) => void): () => void;
+  /** Rows whose version has moved on are passed over: the commit had the newer truth. */
+  saveProgress(rows: readonly RowProgress[]): Promise<void>;
+
+  readTask(id: TaskId): Promise<TaskRow | "expired" | undefined>;
+  listTasks(query: TaskQuery): Promise<readonly TaskRow[]>;
+  readMilestones(
+    query: MilestoneQuery,
+  ): Promise<{ readonly milestones: readonly StoredMilestone[]; readonly done: boolean }>;
+  /** Tasks whose `dueAtMs` is at or before the time, soonest first. */
+  listDue(nowMs: number, limit: number): Promise<readonly TaskRow[]>;
+  /** Uploads that have not got all their bytes: looked at once on start, against their files. */
+  listReceiving(): Promise<readonly TaskRow[]>;
+  /** Removes a task and its milestones; its id answers `expired` from then on and can't be taken again. */
+  expireTask(id: TaskId): Promise<void>;
+
+  /** Creates the batch unless it exists; returns it as it then is. */
+  createBatch(row: BatchRow): Promise<{ readonly row: BatchRow; readonly created: boolean }>;
+  readBatch(id: BatchId): Promise<BatchRow | undefined>;
+  closeBatch(id: BatchId): Promise<BatchRow | undefined>;
+
+  readIdempotency(key: string): Promise<IdempotencyRecord | undefined>;
+
+  /** Flushes and lets go; a second call is harmless. */
+  close(): Promise<void>;
+}

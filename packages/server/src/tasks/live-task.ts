@@ -1,0 +1,119 @@
+/**
+ * A task held in memory while somebody writes or watches it: its newest row, its speed, and what is not stored yet.
+ *
+ * Progress moves the row here at once and is stored at leisure; a commit moves it when the store has it. While a commit is
+ * under way progress waits in `#waiting`, so that the row committed and the row shown never part.
+ */
+import { isTerminal } from "@holdfast/protocol";
+import { Speed } from "./speed.js";
+import type { RowProgress, TaskRow } from "./task-row.js";
+
+export class LiveTask {
+  #row: TaskRow;
+  readonly #speed: Speed;
+  readonly #ended = new AbortController();
+  #commits: Promise<unknown> = Promise.resolve();
+  #committing = 0;
+  #waiting: ((row: TaskRow) => TaskRow) | undefined;
+  /** Whether the row holds progress that is not stored. */
+  dirty = false;
+  /** Writers that need the row to stay in memory. */
+  holds = 0;
+  touchedAtMs: number;
+  /** The speed last told to watchers: while above 0 a stalled task is told again. */
+  toldSpeed = 0;
+
+  constructor(row: TaskRow, nowMs: number) {
+    this.#row = row;
+    this.#speed = new Speed(nowMs);
+    this.touchedAtMs = nowMs;
+    if (isTerminal(row.status)) this.#ended.abort();
+  }
+
+  get row(): TaskRow {
+    return this.#row;
+  }
+
+  /** Aborted when the task has ended: whoever works for it stops. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  get idle(): boolean {
+    return this.holds === 0 && this.#committing === 0 && !this.dirty;
+  }
+
+  speed(nowMs: number): number {
+    return this.#speed.perSecond(nowMs);
+  }
+
+  /** Applies a change that needs no commit; returns whether the row moved now. `rev` is counted here. */
+  move(nowMs: number, change: (row: TaskRow) => TaskRow): boolean {
+    if (this.#committing > 0) {
+      const before = this.#waiting;
+      this.#waiting = (row) => change(before === undefined ? row : before(row));
+      return false;
+    }
+    if (isTerminal(this.#row.status)) return false;
+    const next = change(this.#row);
+    if (next.done > this.#row.done) this.#speed.add(next.done - this.#row.done, nowMs);
+    this.#row = { ...next, rev: this.#row.rev + 1, updatedAtMs: nowMs };
+    this.touchedAtMs = nowMs;
+    this.dirty = true;
+    return true;
+  }
+
+  /** Runs one commit at a time; progress that comes meanwhile is applied after it. */
+  async exclusively<T>(commit: () => Promise<T>, nowMs: () => number): Promise<T> {
+    this.#committing += 1;
+    const run = this.#commits.then(commit);
+    this.#commits = run.catch(() => undefined); // whoever called hears of the failure; the next in line does not
+    try {
+      return await run;
+    } finally {
+      this.#committing -= 1;
+      if (this.#committing === 0 && this.#waiting !== undefined) {
+        const change = this.#waiting;
+        this.#waiting = undefined;
+        this.move(nowMs(), change);
+      }
+    }
+  }
+
+  /** The store has a newer row. */
+  replace(row: TaskRow, nowMs: number): void {
+    if (row.version <= this.#row.version) return;
+    if (row.done > this.#row.done) this.#speed.add(row.done - this.#row.done, nowMs);
+    this.#row = row;
+    this.dirty = false;
+    this.touchedAtMs = nowMs;
+    if (isTerminal(row.status)) this.#ended.abort();
+  }
+
+  progress(): RowProgress {
+    const {
+      id,
+      version,
+      done,
+      total,
+      producerPercentage,
+      rev,
+      updatedAtMs,
+      seenAtMs,
+      leaseUntilMs,
+      dueAtMs,
+    } = this.#row;
+    return {
+      id,
+      version,
+      done,
+      total,
+      producerPercentage,
+      rev,
+      updatedAtMs,
+      seenAtMs,
+      leaseUntilMs,
+      dueAtMs,
+    };
+  }
+}

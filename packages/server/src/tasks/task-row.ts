@@ -1,0 +1,77 @@
+/**
+ * A task as stored: the whole truth about it but for its bytes and its history.
+ *
+ * Rows are immutable; `version` grows with every commit, so that two nodes can't overwrite each other, and `rev` with
+ * every change a reader can see.
+ */
+import type { BatchId, Cursor, Json, TaskError, TaskId, TaskStatus } from "@holdfast/protocol";
+
+export interface TaskRow {
+  readonly id: TaskId;
+  readonly kind: "upload" | "task";
+  readonly status: TaskStatus;
+  readonly stage: string | null;
+  /** From 1. */
+  readonly attempt: number;
+  readonly maxAttempts: number;
+  /** Set while an attempt has failed and the next has not begun: until then it may begin. */
+  readonly retryUntilMs: number | null;
+  readonly filename: string | null;
+  readonly done: number;
+  readonly total: number | null;
+  readonly unit: string;
+  /** Highest percentage a producer has reached while processing; null before. */
+  readonly producerPercentage: number | null;
+  readonly metadata: { readonly [key: string]: Json };
+  readonly batchId: BatchId | null;
+  /** Who completes an upload: its last byte, or a producer. */
+  readonly processing: "none" | "external";
+  readonly result: Json;
+  readonly error: TaskError | null;
+  readonly reason: string | null;
+  /** A producer is asked to stop; told in the answer to its next report. */
+  readonly cancelRequested: boolean;
+  readonly rev: number;
+  readonly version: number;
+  /** Newest milestone. */
+  readonly cursor: Cursor;
+  readonly position: number;
+  /** Newest milestone that is no ending: where a late joiner starts. */
+  readonly openCursor: Cursor;
+  readonly openPosition: number;
+  readonly createdAtMs: number;
+  readonly updatedAtMs: number;
+  readonly endedAtMs: number | null;
+  /** Last byte stored or last report heard. */
+  readonly seenAtMs: number | null;
+  /** The producer promised to be heard again before this. */
+  readonly leaseUntilMs: number | null;
+  /** When something must happen if nothing else does: expiry, a lapsed lease, retention. Null: never. */
+  readonly dueAtMs: number | null;
+  /** Name of the bytes in the blob store; null for a task without bytes and after they were removed. */
+  readonly blobKey: string | null;
+  /** `Upload-Metadata` as the client sent it; tus gives it back in HEAD. */
+  readonly tusMetadata: string | null;
+}
+
+/** The fields that progress moves; kept in memory and stored at leisure, since the file's length is the truth after a crash. */
+export type RowProgress = Pick<
+  TaskRow,
+  | "id"
+  | "version"
+  | "done"
+  | "total"
+  | "producerPercentage"
+  | "rev"
+  | "updatedAtMs"
+  | "seenAtMs"
+  | "leaseUntilMs"
+  | "dueAtMs"
+>;
+
+export interface BatchRow {
+  readonly id: BatchId;
+  readonly closed: boolean;
+  readonly metadata: { readonly [key: string]: Json };
+  readonly createdAtMs: number;
+}

@@ -1,0 +1,121 @@
+/**
+ * The engine: every open stream of a process, with its heartbeat, its age and its end.
+ *
+ * Promises: a stream begins with the caller's first frame, beats on schedule whatever else is sent (phases spread over
+ * the interval, so that ten thousand streams opened at once do not beat at once), ends with `drain` when it is too old
+ * or the server goes away, and leaves nothing behind: no timer, no subscription.
+ * Refuses: to know tasks, stores or hosts. What is in a frame is the caller's; only `drain` and `retry:` are its own.
+ */
+import { encodeFrame } from "./codec.js";
+import { Hub } from "./hub.js";
+import { toFrameBytes } from "./record.js";
+import { Session, type CloseReason, type SessionReport } from "./session.js";
+import type { Sink } from "./sink.js";
+import { systemClock, TimerWheel, type Clock } from "./timer-wheel.js";
+
+export interface EngineOptions {
+  readonly heartbeatMs: number;
+  readonly progressIntervalMs: number;
+  /** Bytes above the kernel's buffers at which a reader of milestones is closed. */
+  readonly maxQueueBytes: number;
+  /** A stream older than this ends with `drain`; each draws up to a tenth less, so that they don't end together. */
+  readonly maxStreamAgeMs: number;
+  /** What clients are told in `drain` when one stream ends of age: the time until they come back. */
+  readonly reconnectMs: number;
+  readonly onError: (error: unknown) => void;
+  readonly clock?: Clock;
+  /** 0 ≤ x < 1. */
+  readonly random?: () => number;
+}
+
+export interface StreamOptions {
+  readonly sink: Sink;
+  /** Written at once, with the head. */
+  readonly first: Uint8Array;
+  /** The cursor in `first`. */
+  readonly cursor: string;
+  /** Makes the heartbeat's frame at the moment it is written. */
+  readonly heartbeat: (session: Session) => Uint8Array;
+  readonly onClose?: (report: SessionReport) => void;
+}
+
+export interface EngineStats {
+  readonly sessions: number;
+  readonly channels: number;
+  readonly timers: number;
+}
+
+export class StreamEngine {
+  readonly hub: Hub = new Hub();
+  readonly #options: EngineOptions;
+  readonly #clock: Clock;
+  readonly #random: () => number;
+  readonly #wheel: TimerWheel;
+  readonly #sessions = new Set<Session>();
+  readonly #idle: (() => void)[] = [];
+
+  constructor(options: EngineOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? systemClock;
+    this.#random = options.random ?? Math.random;
+    this.#wheel = new TimerWheel(this.#clock, options.onError);
+  }
+
+  get stats(): EngineStats {
+    return { sessions: this.#sessions.size, channels: this.hub.size, timers: this.#wheel.size };
+  }
+
+  /** Starts a stream on a response nothing was written to. */
+  open(stream: StreamOptions): Session {
+    const session = new Session({
+      sink: stream.sink,
+      wheel: this.#wheel,
+      clock: this.#clock,
+      progressIntervalMs: this.#options.progressIntervalMs,
+      maxQueueBytes: this.#options.maxQueueBytes,
+      cursor: stream.cursor,
+      onClose: (report) => {
+        this.#sessions.delete(session);
+        stream.onClose?.(report);
+        if (this.#sessions.size === 0) for (const resolve of this.#idle.splice(0)) resolve();
+      },
+    });
+    this.#sessions.add(session);
+    session.write(stream.first);
+    this.#beat(session, stream.heartbeat);
+    const ageMs = this.#options.maxStreamAgeMs * (1 - this.#random() / 10);
+    session.after(ageMs, () => this.#sendAway(session, "max-age", this.#options.reconnectMs));
+    return session;
+  }
+
+  /**
+   * Tells every client when to come back, spread evenly over the window, and ends its stream cleanly.
+   * Resolves when all have closed; each within the session's grace.
+   */
+  async drain(windowMs: number): Promise<void> {
+    const sessions = [...this.#sessions];
+    for (const session of sessions) this.#sendAway(session, "drain", Math.round(this.#random() * windowMs));
+    if (this.#sessions.size > 0) await new Promise<void>((resolve) => void this.#idle.push(resolve));
+  }
+
+  #sendAway(session: Session, reason: CloseReason, reconnectInMs: number): void {
+    // `retry:` says the same to a native EventSource, which hears no `drain`.
+    const data = JSON.stringify({ reconnectInMs });
+    session.write(toFrameBytes(encodeFrame({ retry: reconnectInMs, event: "drain", data })));
+    session.end(reason);
+  }
+
+  #beat(session: Session, heartbeat: (session: Session) => Uint8Array): void {
+    const { heartbeatMs } = this.#options;
+    // Steps from the schedule, not from when the last one ran: lateness does not add up.
+    let dueMs = this.#clock.now() + heartbeatMs * (1 - this.#random());
+    const beat = (): void => {
+      // To a reader that does not read, another heartbeat would only be another byte to hold.
+      if (session.queuedBytes === 0) session.write(heartbeat(session));
+      const nowMs = this.#clock.now();
+      while (dueMs <= nowMs) dueMs += heartbeatMs;
+      session.after(dueMs - nowMs, beat);
+    };
+    session.after(dueMs - this.#clock.now(), beat);
+  }
+}

@@ -1,0 +1,125 @@
+/**
+ * From history to live, without a hole and without an overlap.
+ *
+ * The gate listens to the live edge from its first moment. While it reads history page by page, as fast as its reader
+ * takes it, live milestones wait in a buffer with a bound; past the bound the buffer is thrown away, since all of it can
+ * be read from the store again. When a page says that it was the last and nothing was thrown away, what waits and is
+ * newer than the last one sent goes out, and in the same turn of the event loop the gate is live.
+ *
+ * [wire: milestone-once] Every milestone after `after` is passed on once, in order: one at or below the last position sent is dropped.
+ * Called by: the door that opens streams. Refuses: to know where history comes from.
+ */
+import type { Listener } from "./hub.js";
+import type { Latest, Milestone } from "./record.js";
+import type { Session } from "./session.js";
+
+/** A page of history in order. `done`: nothing newer was stored when it was read. */
+export interface HistoryPage {
+  readonly milestones: readonly Milestone[];
+  readonly done: boolean;
+}
+
+export interface GateOptions {
+  readonly session: Session;
+  /** Position of the newest milestone the reader has; everything above it is sent. */
+  readonly after: number;
+  /** Frames to send before history, pulled as the reader reads; undefined when there are none. */
+  readonly preamble?: Iterable<Uint8Array> | undefined;
+  readonly readHistory: (after: number) => Promise<HistoryPage>;
+  /** True when the caller knows, in this very turn, that nothing is stored above `after`: spares a read. */
+  readonly upToDate?: boolean | undefined;
+  /** Called after a milestone was handed to the session, in history as live. */
+  readonly onSent?: ((event: Milestone) => void) | undefined;
+  /** Called once, when history has been sent. */
+  readonly onLive?: (() => void) | undefined;
+}
+
+// Live milestones that may wait during one read of history; 64 KiB is a page of them.
+const WAITING_BYTES = 65_536;
+
+/** A live milestone, and the state of its topic that was newest when it came. */
+interface Waiting {
+  readonly before: Latest | undefined;
+  readonly event: Milestone;
+}
+
+export class Gate implements Listener {
+  readonly #options: GateOptions;
+  readonly #newest = new Map<string, Latest>();
+  #waiting: Waiting[] = [];
+  #waitingBytes = 0;
+  #overflowed = false;
+  #live = false;
+  #position: number;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+    this.#position = options.after;
+  }
+
+  /** Sends preamble and history, then goes live. Call after subscribing. Rejects when history can't be read. */
+  async open(): Promise<void> {
+    const { session, preamble, readHistory } = this.#options;
+    for (const frame of preamble ?? []) {
+      if (!session.open) return;
+      session.write(frame);
+      // oxlint-disable-next-line no-await-in-loop -- pulled as the reader reads: that is the bound
+      if (session.queuedBytes > 0) await session.writable();
+    }
+    let behind = this.#options.upToDate !== true;
+    while (session.open && (behind || this.#overflowed)) {
+      this.#forgetWaiting();
+      // oxlint-disable-next-line no-await-in-loop -- pages are in order
+      const page = await readHistory(this.#position);
+      for (const event of page.milestones) this.#send(event);
+      behind = !page.done;
+      // oxlint-disable-next-line no-await-in-loop -- likewise
+      await session.writable();
+    }
+    if (!session.open) return;
+    for (const { before, event } of this.#waiting) {
+      if (event.position <= this.#position) continue; // history had it, and the state before it is older than what was sent
+      if (before !== undefined) session.latest(before);
+      this.#send(event);
+    }
+    this.#forgetWaiting();
+    this.#live = true;
+    for (const value of this.#newest.values()) session.latest(value);
+    this.#newest.clear();
+    this.#options.onLive?.();
+  }
+
+  milestone(event: Milestone): void {
+    if (this.#live) {
+      this.#send(event);
+      return;
+    }
+    const before = this.#newest.get(event.topic);
+    this.#newest.delete(event.topic);
+    this.#waitingBytes += event.frame.byteLength + (before?.frame.byteLength ?? 0);
+    if (this.#waitingBytes > WAITING_BYTES) {
+      this.#overflowed = true;
+      this.#waiting = [];
+    } else if (!this.#overflowed) {
+      this.#waiting.push({ before, event });
+    }
+  }
+
+  latest(value: Latest): void {
+    if (this.#live) this.#options.session.latest(value);
+    else this.#newest.set(value.topic, value);
+  }
+
+  #send(event: Milestone): void {
+    if (event.position <= this.#position || !this.#options.session.open) return;
+    this.#position = event.position;
+    this.#options.session.milestone(event);
+    this.#options.onSent?.(event);
+  }
+
+  #forgetWaiting(): void {
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#overflowed = false;
+  }
+}

@@ -1,0 +1,9 @@
+export { encodeComment, encodeFrame, type FrameFields } from "./codec.js";
+export { StreamEngine, type EngineOptions, type EngineStats, type StreamOptions } from "./engine.js";
+export { Gate, type GateOptions, type HistoryPage } from "./gate.js";
+export { Hub, type Listener } from "./hub.js";
+export { nodeSink, type NodeResponse } from "./node-sink.js";
+export { Latest, toFrameBytes, type Milestone } from "./record.js";
+export { Session, type CloseReason, type SessionOptions, type SessionReport } from "./session.js";
+export type { Sink } from "./sink.js";
+export { systemClock, TimerWheel, type Clock, type WheelEntry } from "./timer-wheel.js";

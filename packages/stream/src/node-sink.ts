@@ -1,0 +1,62 @@
+/**
+ * A sink over Node's `ServerResponse`, HTTP/1.1 and HTTP/2 alike: both are writable streams with a `writableLength`.
+ *
+ * The head is written with the first frame so that both leave in one segment: proxies that hold headers until the
+ * first body byte (nginx over HTTP/2, Vite) then hold nothing.
+ */
+import type { ServerResponse } from "node:http";
+import type { Http2ServerResponse } from "node:http2";
+import type { Sink } from "./sink.js";
+
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** Headers already set on the response are kept; `headers` win. Call once per response, before any byte is written. */
+export function nodeSink(response: NodeResponse, headers: { readonly [name: string]: string }): Sink {
+  const drains: (() => void)[] = [];
+  const closes: ((outcome: { finished: boolean; error?: Error }) => void)[] = [];
+  let failure: Error | undefined;
+  let closed = false;
+  let headSent = false;
+
+  response.on("drain", () => {
+    for (const listener of drains) listener();
+  });
+  // Without a listener a write to a vanished peer would be an uncaught exception: it is a close reason, nothing more.
+  response.on("error", (error: Error) => {
+    failure = error;
+  });
+  response.on("close", () => {
+    closed = true;
+    const outcome = { finished: response.writableFinished, ...(failure && { error: failure }) };
+    for (const listener of closes.splice(0)) listener(outcome);
+  });
+
+  const sendHead = (): void => {
+    if (headSent || response.headersSent) return;
+    headSent = true;
+    response.statusCode = 200;
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  };
+
+  return {
+    get queuedBytes() {
+      return response.writableLength;
+    },
+    write(bytes) {
+      if (closed || response.writableEnded || response.destroyed) return;
+      sendHead();
+      (response as ServerResponse).write(bytes);
+    },
+    end() {
+      if (closed || response.writableEnded) return;
+      sendHead();
+      response.end();
+    },
+    destroy() {
+      if (closed) return;
+      response.destroy();
+    },
+    onDrain: (listener) => void drains.push(listener),
+    onClose: (listener) => void closes.push(listener),
+  };
+}

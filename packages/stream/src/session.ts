@@ -1,0 +1,219 @@
+/**
+ * One connection: what was written on it, what it holds back, and how it ends.
+ *
+ * Promises
+ * - Milestones go out in the order given. A latest value held back for the same topic goes out right before one.
+ * - At most one latest value per topic and `progressIntervalMs`, newest wins, save for the rule above.
+ * - Memory is bounded: latest values are written only while the queue is empty; a milestone that finds the queue above
+ *   `maxQueueBytes` closes the session as `slow-consumer`, and its reader resumes by cursor. Heartbeats to a reader that
+ *   does not read are left out.
+ * - It closes exactly once, with a reason, and then holds no timer and no listener.
+ * Refuses: to retry, to read history (that is the gate's), to know what an event means.
+ * Called by: the gate, the engine's drain, the door that opened it.
+ */
+import type { Latest, Milestone } from "./record.js";
+import type { Sink } from "./sink.js";
+import type { Clock, TimerWheel, WheelEntry } from "./timer-wheel.js";
+
+/** Why a connection ended. `completed`, `drain`, `max-age` and `token-expired` are clean ends. */
+export type CloseReason =
+  | "completed"
+  | "drain"
+  | "max-age"
+  | "peer-gone"
+  | "slow-consumer"
+  | "token-expired"
+  | "error";
+
+export interface SessionReport {
+  readonly reason: CloseReason;
+  readonly durationMs: number;
+  readonly events: number;
+  readonly bytes: number;
+  /** Whether everything written was handed to the kernel before the end. */
+  readonly finished: boolean;
+}
+
+export interface SessionOptions {
+  readonly sink: Sink;
+  readonly wheel: TimerWheel;
+  readonly clock: Clock;
+  readonly progressIntervalMs: number;
+  readonly maxQueueBytes: number;
+  /** The cursor that `connected` carries. */
+  readonly cursor: string;
+  readonly onClose: (report: SessionReport) => void;
+}
+
+// A peer that does not take the last bytes within this is let go; loopback and LAN need milliseconds, a bad mobile link seconds.
+const END_GRACE_MS = 5_000;
+
+interface Topic {
+  nextAtMs: number;
+  held: Latest | undefined;
+}
+
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #openedAtMs: number;
+  readonly #topics = new Map<string, Topic>();
+  readonly #held = new Set<Topic>();
+  readonly #timers = new Set<WheelEntry>();
+  #state: { kind: "open" } | { kind: "ending"; reason: CloseReason } | { kind: "closed" } = { kind: "open" };
+  #flushTimer: WheelEntry | undefined;
+  #writable: (() => void)[] = [];
+  #cursor: string;
+  #events = 0;
+  #bytes = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#openedAtMs = options.clock.now();
+    this.#cursor = options.cursor;
+    options.sink.onDrain(() => this.#drained());
+    options.sink.onClose(({ finished }) => this.#closed(finished));
+  }
+
+  /** The last milestone written, or what `connected` said. */
+  get cursor(): string {
+    return this.#cursor;
+  }
+
+  get open(): boolean {
+    return this.#state.kind === "open";
+  }
+
+  get queuedBytes(): number {
+    return this.#options.sink.queuedBytes;
+  }
+
+  /** Writes a frame that is neither milestone nor latest value: connected, snapshot, gap, heartbeat. */
+  write(frame: Uint8Array): void {
+    if (this.#state.kind !== "open") return;
+    this.#events += 1;
+    this.#bytes += frame.byteLength;
+    this.#options.sink.write(frame);
+  }
+
+  milestone(event: Milestone): void {
+    if (this.#state.kind !== "open") return;
+    const topic = this.#topics.get(event.topic);
+    // The reader must have seen the last state before the milestone, or it would see it after.
+    if (topic?.held !== undefined) this.#writeLatest(topic, topic.held);
+    const queued = this.#options.sink.queuedBytes;
+    if (queued > 0 && queued + event.frame.byteLength > this.#options.maxQueueBytes) {
+      this.close("slow-consumer");
+      return;
+    }
+    this.write(event.frame);
+    this.#cursor = event.cursor;
+    if (event.ending) this.#forget(event.topic);
+  }
+
+  latest(value: Latest): void {
+    if (this.#state.kind !== "open") return;
+    let topic = this.#topics.get(value.topic);
+    if (topic === undefined) {
+      topic = { nextAtMs: 0, held: undefined };
+      this.#topics.set(value.topic, topic);
+    }
+    if (this.#options.clock.now() >= topic.nextAtMs && this.#options.sink.queuedBytes === 0) {
+      this.#writeLatest(topic, value);
+      return;
+    }
+    topic.held = value;
+    this.#held.add(topic);
+    this.#flushTimer ??= this.#options.wheel.schedule(topic.nextAtMs, () => this.#flush());
+  }
+
+  /** Resolves when the queue is empty or the session is no longer open. */
+  async writable(): Promise<void> {
+    if (this.#state.kind !== "open" || this.#options.sink.queuedBytes === 0) return;
+    await new Promise<void>((resolve) => void this.#writable.push(resolve));
+  }
+
+  /** Runs once after `delayMs` unless the session closes before. */
+  after(delayMs: number, run: () => void): void {
+    if (this.#state.kind === "closed") return;
+    const entry = this.#options.wheel.schedule(this.#options.clock.now() + delayMs, () => {
+      this.#timers.delete(entry);
+      run();
+    });
+    this.#timers.add(entry);
+  }
+
+  /** Ends the response cleanly after what is queued; a peer that takes nothing is let go after a grace. */
+  end(reason: CloseReason): void {
+    if (this.#state.kind !== "open") return;
+    this.#state = { kind: "ending", reason };
+    this.#wake();
+    this.#options.sink.end();
+    this.after(END_GRACE_MS, () => this.#options.sink.destroy());
+  }
+
+  /** Lets go at once. */
+  close(reason: CloseReason): void {
+    if (this.#state.kind === "closed") return;
+    if (this.#state.kind === "open") this.#state = { kind: "ending", reason };
+    this.#options.sink.destroy();
+  }
+
+  #writeLatest(topic: Topic, value: Latest): void {
+    topic.held = undefined;
+    this.#held.delete(topic);
+    topic.nextAtMs = this.#options.clock.now() + this.#options.progressIntervalMs;
+    this.write(value.frame);
+  }
+
+  #flush(): void {
+    this.#flushTimer = undefined;
+    if (this.#state.kind !== "open" || this.#options.sink.queuedBytes > 0) return; // drain flushes
+    const nowMs = this.#options.clock.now();
+    let nextMs = Infinity;
+    for (const topic of this.#held) {
+      if (topic.held !== undefined && topic.nextAtMs <= nowMs) this.#writeLatest(topic, topic.held);
+      else nextMs = Math.min(nextMs, topic.nextAtMs);
+      // The rest waits for the reader: a thousand tasks must not fill the queue of one that has stopped reading.
+      if (this.#options.sink.queuedBytes > 0) return;
+    }
+    if (nextMs < Infinity) this.#flushTimer = this.#options.wheel.schedule(nextMs, () => this.#flush());
+  }
+
+  #forget(name: string): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) return;
+    this.#held.delete(topic);
+    this.#topics.delete(name);
+  }
+
+  #drained(): void {
+    this.#wake();
+    if (this.#flushTimer === undefined && this.#held.size > 0) this.#flush();
+  }
+
+  #wake(): void {
+    const waiting = this.#writable;
+    this.#writable = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #closed(finished: boolean): void {
+    if (this.#state.kind === "closed") return;
+    // Bytes lost on the way out of a clean end mean that the peer had gone, whatever we were about to say.
+    const reason: CloseReason = this.#state.kind === "ending" ? this.#state.reason : "peer-gone";
+    this.#state = { kind: "closed" };
+    this.#wake();
+    this.#options.wheel.cancel(this.#flushTimer);
+    for (const entry of this.#timers) this.#options.wheel.cancel(entry);
+    this.#timers.clear();
+    this.#topics.clear();
+    this.#held.clear();
+    this.#options.onClose({
+      reason,
+      durationMs: Math.round(this.#options.clock.now() - this.#openedAtMs),
+      events: this.#events,
+      bytes: this.#bytes,
+      finished,
+    });
+  }
+}
