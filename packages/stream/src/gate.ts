@@ -28,6 +28,8 @@ export interface GateOptions {
   readonly readHistory: (after: number) => Promise<HistoryPage>;
   /** True when the caller knows, in this very turn, that nothing is stored above `after`: spares a read. */
   readonly upToDate?: boolean | undefined;
+  /** Called before a milestone is handed to the session: the place to introduce its topic. */
+  readonly onSend?: ((event: Milestone) => void) | undefined;
   /** Called after a milestone was handed to the session, in history as live. */
   readonly onSent?: ((event: Milestone) => void) | undefined;
   /** Called once, when history has been sent. */
@@ -113,6 +115,7 @@ export class Gate implements Listener {
   #send(event: Milestone): void {
     if (event.position <= this.#position || !this.#options.session.open) return;
     this.#position = event.position;
+    this.#options.onSend?.(event);
     this.#options.session.milestone(event);
     this.#options.onSent?.(event);
   }

@@ -21,11 +21,14 @@ export interface Milestone {
 /** The newest state of a topic. Encoded when the first connection takes it, then shared. */
 export class Latest {
   readonly topic: string;
+  /** Grows with every change of the topic; a connection never goes back to a smaller one. */
+  readonly revision: number;
   readonly #encode: () => Uint8Array;
   #frame: Uint8Array | undefined;
 
-  constructor(topic: string, encode: () => Uint8Array) {
+  constructor(topic: string, revision: number, encode: () => Uint8Array) {
     this.topic = topic;
+    this.revision = revision;
     this.#encode = encode;
   }
 

@@ -49,6 +49,7 @@ export interface SessionOptions {
 const END_GRACE_MS = 5_000;
 
 interface Topic {
+  revision: number;
   nextAtMs: number;
   held: Latest | undefined;
 }
@@ -112,11 +113,9 @@ export class Session {
 
   latest(value: Latest): void {
     if (this.#state.kind !== "open") return;
-    let topic = this.#topics.get(value.topic);
-    if (topic === undefined) {
-      topic = { nextAtMs: 0, held: undefined };
-      this.#topics.set(value.topic, topic);
-    }
+    const topic = this.#topic(value.topic);
+    if (value.revision <= topic.revision) return;
+    topic.revision = value.revision;
     if (this.#options.clock.now() >= topic.nextAtMs && this.#options.sink.queuedBytes === 0) {
       this.#writeLatest(topic, value);
       return;
@@ -124,6 +123,11 @@ export class Session {
     topic.held = value;
     this.#held.add(topic);
     this.#flushTimer ??= this.#options.wheel.schedule(topic.nextAtMs, () => this.#flush());
+  }
+
+  /** Notes what a snapshot has shown, so that nothing older follows it. */
+  shown(topic: string, revision: number): void {
+    if (this.#state.kind === "open") this.#topic(topic).revision = revision;
   }
 
   /** Resolves when the queue is empty or the session is no longer open. */
@@ -156,6 +160,15 @@ export class Session {
     if (this.#state.kind === "closed") return;
     if (this.#state.kind === "open") this.#state = { kind: "ending", reason };
     this.#options.sink.destroy();
+  }
+
+  #topic(name: string): Topic {
+    let topic = this.#topics.get(name);
+    if (topic === undefined) {
+      topic = { revision: -1, nextAtMs: 0, held: undefined };
+      this.#topics.set(name, topic);
+    }
+    return topic;
   }
 
   #writeLatest(topic: Topic, value: Latest): void {

@@ -33,16 +33,26 @@ export interface Commit {
   /** The version the change was computed from; 0 creates. */
   readonly expectedVersion: number;
   readonly milestones: readonly MilestoneDraft[];
-  /** Kept with the commit, so that the same request again gets the same answer. */
-  readonly idempotency?: IdempotencyRecord | undefined;
+  /** Kept with the commit and its cursor, so that the same request again changes nothing and gets the same answer. */
+  readonly idempotency?: IdempotencyKey | undefined;
 }
 
-export interface IdempotencyRecord {
+export interface IdempotencyKey {
   readonly key: string;
   /** Hash of the request: the same key with another request is refused. */
   readonly fingerprint: string;
-  /** Answer, JSON text; `{cursor}` is filled in by the service. */
-  readonly answer: string;
+}
+
+/** What the commit of that key left. */
+export interface IdempotencyRecord extends IdempotencyKey {
+  readonly cursor: Cursor;
+  readonly status: TaskStatus;
+}
+
+/** A place in the store's total order. */
+export interface Mark {
+  readonly cursor: Cursor;
+  readonly position: number;
 }
 
 /** What every node hears of every commit, its own included. */
@@ -51,11 +61,12 @@ export interface Committed {
   readonly milestones: readonly StoredMilestone[];
 }
 
-/** `conflict`: another commit came first, read again. `taken`: a task of that id exists or existed. */
+/** `conflict`: another commit came first, read again. `taken`: a task of that id exists or existed. `repeated`: the idempotency key was committed before. */
 export type CommitResult =
   | ({ readonly kind: "committed" } & Committed)
   | { readonly kind: "conflict" }
-  | { readonly kind: "taken" };
+  | { readonly kind: "taken" }
+  | { readonly kind: "repeated" };
 
 export interface MilestoneQuery {
   /** All tasks of the batch, or the tasks named. */
@@ -79,10 +90,10 @@ export interface TaskQuery {
 export interface Store {
   /** `[a-z0-9]{1,16}`, drawn when the store was made; part of every cursor. */
   readonly epoch: string;
-  /** Newest position committed; 0 in an empty store. */
-  newestPosition(): Promise<number>;
-  /** A cursor for the newest position. */
-  newestCursor(): Promise<Cursor>;
+  /** The newest milestone; position 0 in an empty store. */
+  newest(): Promise<Mark>;
+  /** The position a cursor names; undefined when it is of another store, of the future, or was never committed. */
+  locate(cursor: string): Promise<number | undefined>;
 
   commit(commit: Commit): Promise<CommitResult>;
   /** The live edge: called for every commit in order of position, before the promise of `commit` resolves. */

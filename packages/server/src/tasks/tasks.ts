@@ -166,6 +166,7 @@ export class Tasks {
           idempotency,
         });
         if (result.kind === "committed") return result.row;
+        if (result.kind === "repeated") return live.row;
         // oxlint-disable-next-line no-await-in-loop -- likewise
         const newer = await this.#options.store.readTask(id);
         if (newer === undefined || newer === "expired") break;
@@ -277,9 +278,12 @@ export class Tasks {
 
   #committed({ row, milestones }: Committed): void {
     const { hub, now } = this.#options;
-    this.#live.get(row.id)?.replace(row, now());
     const channels = this.#channels(row);
-    if (channels.some((name) => hub.listeners(name) > 0)) {
+    const watched = channels.some((name) => hub.listeners(name) > 0);
+    this.#live.get(row.id)?.replace(row, now());
+    if (watched) {
+      // Whoever watches its batch must be able to show a task that was made this moment.
+      if (!this.#live.has(row.id)) this.#live.set(row.id, new LiveTask(row, now()));
       for (const milestone of milestones) hub.publishMilestone(channels, toMilestone(milestone));
     }
     if (isTerminal(row.status)) for (const listener of this.#listeners) listener(row);
@@ -297,7 +301,7 @@ export class Tasks {
       const data = JSON.stringify(toProgress(row, this.#speed(row), now()));
       return toFrameBytes(encodeFrame({ event: "progress", data }));
     };
-    hub.publishLatest(channels, new Latest(row.id, encode));
+    hub.publishLatest(channels, new Latest(row.id, row.rev, encode));
   }
 
   #channels(row: TaskRow): string[] {

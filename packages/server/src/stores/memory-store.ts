@@ -1,0 +1,157 @@
+/**
+ * A store in memory, for tests and for hosts that need no durability: the same promises but for the crash.
+ */
+import { randomBytes } from "node:crypto";
+import { isTerminal, type BatchId, type TaskId } from "@holdfast/protocol";
+import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
+import { applyCommit, marksOf } from "./applied-commit.js";
+import { CursorClock } from "./cursor-clock.js";
+import type {
+  Commit,
+  CommitResult,
+  Committed,
+  IdempotencyRecord,
+  Mark,
+  MilestoneQuery,
+  Store,
+  StoredMilestone,
+  TaskQuery,
+} from "./store.js";
+
+export class MemoryStore implements Store {
+  readonly epoch: string = randomBytes(4).toString("hex");
+  readonly #clock: CursorClock;
+  readonly #tasks = new Map<TaskId, TaskRow>();
+  readonly #expired = new Set<TaskId>();
+  readonly #milestones: (StoredMilestone & { batchId: BatchId | null })[] = [];
+  readonly #batches = new Map<BatchId, BatchRow>();
+  readonly #answers = new Map<string, IdempotencyRecord>();
+  readonly #listeners = new Set<(committed: Committed) => void>();
+
+  constructor(now: () => number = Date.now) {
+    this.#clock = new CursorClock(this.epoch, { newest: 0, newestMs: 0, reserved: 0, holes: [] }, now);
+  }
+
+  async newest(): Promise<Mark> {
+    return this.#clock.newest;
+  }
+
+  async locate(cursor: string): Promise<number | undefined> {
+    return this.#clock.locate(cursor);
+  }
+
+  async commit(commit: Commit): Promise<CommitResult> {
+    const { id } = commit.row;
+    const current = this.#tasks.get(id);
+    if (commit.expectedVersion === 0) {
+      if (current !== undefined || this.#expired.has(id)) return { kind: "taken" };
+    } else if (current?.version !== commit.expectedVersion) {
+      return { kind: "conflict" };
+    }
+    if (commit.idempotency !== undefined && this.#answers.has(commit.idempotency.key))
+      return { kind: "repeated" };
+    const committed = applyCommit(commit, marksOf(current ?? commit.row), () => this.#clock.draw());
+    this.#tasks.set(id, committed.row);
+    for (const milestone of committed.milestones) {
+      this.#milestones.push({ ...milestone, batchId: committed.row.batchId });
+      this.#clock.committed(milestone);
+    }
+    if (commit.idempotency !== undefined) {
+      const { cursor, status } = committed.row;
+      this.#answers.set(commit.idempotency.key, { ...commit.idempotency, cursor, status });
+    }
+    for (const listener of this.#listeners) listener(committed);
+    return { kind: "committed", ...committed };
+  }
+
+  subscribe(listener: (committed: Committed) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  async saveProgress(rows: readonly RowProgress[]): Promise<void> {
+    for (const progress of rows) {
+      const row = this.#tasks.get(progress.id);
+      if (row?.version === progress.version) this.#tasks.set(row.id, { ...row, ...progress });
+    }
+  }
+
+  async readTask(id: TaskId): Promise<TaskRow | "expired" | undefined> {
+    return this.#expired.has(id) ? "expired" : this.#tasks.get(id);
+  }
+
+  async listTasks(query: TaskQuery): Promise<readonly TaskRow[]> {
+    const all = [...this.#tasks.values()];
+    const from = query.after === undefined ? 0 : all.findIndex((row) => row.id === query.after) + 1;
+    return all
+      .slice(from)
+      .filter(
+        (row) =>
+          (query.kind === undefined || row.kind === query.kind) &&
+          (query.status === undefined || row.status === query.status) &&
+          (query.batchId === undefined || row.batchId === query.batchId),
+      )
+      .slice(0, query.limit);
+  }
+
+  async readMilestones(
+    query: MilestoneQuery,
+  ): Promise<{ readonly milestones: readonly StoredMilestone[]; readonly done: boolean }> {
+    const { of } = query;
+    const wanted = new Set("taskIds" in of ? of.taskIds : []);
+    const found = this.#milestones.filter(
+      (event) =>
+        event.position > query.after &&
+        (event.position > query.endingsOnlyUpTo || event.ending) &&
+        ("batchId" in of ? event.batchId === of.batchId : wanted.has(event.taskId)),
+    );
+    return { milestones: found.slice(0, query.limit), done: found.length <= query.limit };
+  }
+
+  async listDue(nowMs: number, limit: number): Promise<readonly TaskRow[]> {
+    return [...this.#tasks.values()]
+      .filter((row) => row.dueAtMs !== null && row.dueAtMs <= nowMs)
+      .toSorted((a, b) => (a.dueAtMs ?? 0) - (b.dueAtMs ?? 0))
+      .slice(0, limit);
+  }
+
+  async listReceiving(): Promise<readonly TaskRow[]> {
+    return [...this.#tasks.values()].filter(
+      (row) => row.kind === "upload" && row.status !== "processing" && !isTerminal(row.status),
+    );
+  }
+
+  async expireTask(id: TaskId): Promise<void> {
+    this.#tasks.delete(id);
+    this.#expired.add(id);
+    const kept = this.#milestones.filter((event) => event.taskId !== id);
+    this.#milestones.splice(0, this.#milestones.length, ...kept);
+  }
+
+  async createBatch(row: BatchRow): Promise<{ readonly row: BatchRow; readonly created: boolean }> {
+    const current = this.#batches.get(row.id);
+    if (current !== undefined) return { row: current, created: false };
+    this.#batches.set(row.id, row);
+    return { row, created: true };
+  }
+
+  async readBatch(id: BatchId): Promise<BatchRow | undefined> {
+    return this.#batches.get(id);
+  }
+
+  async closeBatch(id: BatchId): Promise<BatchRow | undefined> {
+    const row = this.#batches.get(id);
+    if (row === undefined) return undefined;
+    const closed = { ...row, closed: true };
+    this.#batches.set(id, closed);
+    return closed;
+  }
+
+  async readIdempotency(key: string): Promise<IdempotencyRecord | undefined> {
+    return this.#answers.get(key);
+  }
+
+  async close(): Promise<void> {
+    this.#listeners.clear();
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Tables and statements of the embedded store. Parameters are in the order of the question marks.
+ */
+
+export const SCHEMA = `
+  PRAGMA user_version = 1;
+  CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS tasks (
+    n INTEGER PRIMARY KEY,            -- order of creation
+    id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    batch_id TEXT,
+    version INTEGER NOT NULL,
+    due_at INTEGER,                   -- unix ms
+    row TEXT NOT NULL                 -- the whole row, JSON
+  );
+  CREATE INDEX IF NOT EXISTS tasks_by_batch ON tasks (batch_id, n) WHERE batch_id IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS tasks_by_status ON tasks (status, n);
+  CREATE INDEX IF NOT EXISTS tasks_by_due ON tasks (due_at) WHERE due_at IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS milestones (
+    seq INTEGER PRIMARY KEY,          -- the position
+    ms INTEGER NOT NULL,              -- the time in the cursor
+    task_id TEXT NOT NULL,
+    batch_id TEXT,
+    event TEXT NOT NULL,
+    data TEXT NOT NULL,
+    ending INTEGER NOT NULL
+  );
+  CREATE INDEX IF NOT EXISTS milestones_by_task ON milestones (task_id, seq);
+  CREATE INDEX IF NOT EXISTS milestones_by_batch ON milestones (batch_id, seq) WHERE batch_id IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS tombstones (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS idempotency (
+    key TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, cursor TEXT NOT NULL, status TEXT NOT NULL, at INTEGER NOT NULL
+  ) WITHOUT ROWID;
+`;
+
+export const STATEMENTS = {
+  readMeta: "SELECT value FROM meta WHERE key = ?",
+  setMeta:
+    "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+  clearMeta: "DELETE FROM meta WHERE key = ?",
+  newest: "SELECT seq, ms FROM milestones ORDER BY seq DESC LIMIT 1",
+  readTask: "SELECT row, version FROM tasks WHERE id = ?",
+  addTask:
+    "INSERT INTO tasks (id, kind, status, batch_id, version, due_at, row) VALUES (?, ?, ?, ?, ?, ?, ?)",
+  updateTask: "UPDATE tasks SET status = ?, version = ?, due_at = ?, row = ? WHERE id = ? AND version = ?",
+  deleteTask: "DELETE FROM tasks WHERE id = ?",
+  listTasks: `SELECT row FROM tasks
+    WHERE n > coalesce((SELECT n FROM tasks WHERE id = ?), 0)
+      AND (? IS NULL OR kind = ?) AND (? IS NULL OR status = ?) AND (? IS NULL OR batch_id = ?)
+    ORDER BY n LIMIT ?`,
+  listDue: "SELECT row FROM tasks WHERE due_at <= ? ORDER BY due_at LIMIT ?",
+  listReceiving: "SELECT row FROM tasks WHERE status IN ('pending', 'uploading') AND kind = 'upload'",
+  addMilestone:
+    "INSERT INTO milestones (seq, ms, task_id, batch_id, event, data, ending) VALUES (?, ?, ?, ?, ?, ?, ?)",
+  readTaskMilestones: `SELECT * FROM milestones
+    WHERE task_id IN (SELECT value FROM json_each(?)) AND seq > ? AND (seq > ? OR ending = 1)
+    ORDER BY seq LIMIT ?`,
+  readBatchMilestones: `SELECT * FROM milestones
+    WHERE batch_id = ? AND seq > ? AND (seq > ? OR ending = 1)
+    ORDER BY seq LIMIT ?`,
+  deleteMilestones: "DELETE FROM milestones WHERE task_id = ?",
+  addTombstone: "INSERT OR REPLACE INTO tombstones (id, at) VALUES (?, ?)",
+  readTombstone: "SELECT at FROM tombstones WHERE id = ?",
+  pruneTombstones: "DELETE FROM tombstones WHERE at < ?",
+  addBatch: "INSERT OR IGNORE INTO batches (id, row) VALUES (?, ?)",
+  readBatch: "SELECT row FROM batches WHERE id = ?",
+  updateBatch: "UPDATE batches SET row = ? WHERE id = ?",
+  addIdempotency:
+    "INSERT OR REPLACE INTO idempotency (key, fingerprint, cursor, status, at) VALUES (?, ?, ?, ?, ?)",
+  readIdempotency: "SELECT fingerprint, cursor, status FROM idempotency WHERE key = ? AND at >= ?",
+  pruneIdempotency: "DELETE FROM idempotency WHERE at < ?",
+} as const;
+
+export type StatementName = keyof typeof STATEMENTS;

@@ -1,0 +1,79 @@
+/**
+ * What happens when nothing happens: uploads expire, producers are found lost, ended tasks are removed.
+ *
+ * The store knows each task's next deadline, so a restart forgets none; a look a second finds those that are due. A row in
+ * memory may have been seen since: its own deadline decides.
+ */
+import { isTerminal } from "@holdfast/protocol";
+import type { Store } from "../stores/store.js";
+import type { TaskRow } from "./task-row.js";
+import type { Tasks } from "./tasks.js";
+
+export interface DeadlinesOptions {
+  readonly store: Store;
+  readonly tasks: Tasks;
+  /** Removes the bytes of a task that is about to be removed. */
+  readonly removeContent: (row: TaskRow) => Promise<void>;
+  /** Unix milliseconds. */
+  readonly now: () => number;
+  readonly onError: (error: unknown, doing: string) => void;
+}
+
+const LOOK_EVERY_MS = 1_000;
+// A look must not hold the others up: what is left is due a second later as well.
+const AT_ONCE = 200;
+
+export class Deadlines {
+  readonly #options: DeadlinesOptions;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #looking: Promise<void> | undefined;
+
+  constructor(options: DeadlinesOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#timer ??= setInterval(() => void this.look(), LOOK_EVERY_MS).unref();
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    await this.#looking;
+  }
+
+  /** One look; resolves when what was due has been dealt with. Never rejects. */
+  async look(): Promise<void> {
+    this.#looking ??= this.#look()
+      .catch((error: unknown) => this.#options.onError(error, "looking for deadlines"))
+      .finally(() => {
+        this.#looking = undefined;
+      });
+    await this.#looking;
+  }
+
+  async #look(): Promise<void> {
+    const { store, tasks, now, onError } = this.#options;
+    for (const stored of await store.listDue(now(), AT_ONCE)) {
+      const row = tasks.peek(stored.id) ?? stored;
+      if (row.dueAtMs === null || row.dueAtMs > now()) continue;
+      try {
+        // oxlint-disable-next-line no-await-in-loop -- one after the other leaves room for requests
+        await this.#lapse(row);
+      } catch (error) {
+        onError(error, `ending task ${row.id} at its deadline`);
+      }
+    }
+  }
+
+  async #lapse(row: TaskRow): Promise<void> {
+    const { tasks, removeContent } = this.#options;
+    if (isTerminal(row.status)) {
+      await removeContent(row);
+      await tasks.expire(row.id);
+      return;
+    }
+    const ended = await tasks.command(row.id, { type: "lapse" });
+    if (isTerminal(ended.status)) await removeContent(ended);
+  }
+}

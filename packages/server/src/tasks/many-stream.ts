@@ -1,0 +1,197 @@
+/**
+ * A stream of many tasks: those of a batch, also when they are added later, or those named.
+ *
+ * Order on the wire: `connected`, `gap` if any, `unavailable` and `snapshot` for each, pulled as the reader reads, then
+ * milestones from the store in the one order of its positions, then live. A single cursor resumes all of them, because
+ * positions are total across tasks. [wire: many-order]
+ */
+import {
+  isTerminal,
+  type BatchCompleteData,
+  type ConnectedManyData,
+  type SnapshotData,
+  type TaskId,
+  type UnavailableData,
+} from "@holdfast/protocol";
+import type { GateOptions, HistoryPage, Milestone, Session } from "@holdfast/stream";
+import type { Mark } from "../stores/store.js";
+import type { WatchedBatch } from "./batches.js";
+import { encodeGap, type ResumePoint } from "./resume-point.js";
+import {
+  encodeJsonFrame,
+  openStream,
+  readHistory,
+  type StreamOutcome,
+  type StreamRequest,
+  type StreamsOptions,
+} from "./stream-opener.js";
+import type { BatchRow, TaskRow } from "./task-row.js";
+import { toSeconds } from "./task-wire.js";
+import { batchChannel, taskChannel } from "./tasks.js";
+
+/** What the stream is of. */
+export interface ManySources {
+  readonly batch: BatchRow | null;
+  readonly rows: readonly TaskRow[];
+  readonly unavailable: readonly UnavailableData[];
+  /** The store's newest milestone before the rows were read. */
+  readonly newest: Mark;
+}
+
+// Milestones read at a time: about 32 KiB, half of what a connection may hold.
+const PAGE = 100;
+
+/** Answers `no-content` when the client's cursor is at or past the last ending and no task can be added. */
+export function openManyStream(
+  options: StreamsOptions,
+  point: ResumePoint,
+  sources: ManySources,
+  request: StreamRequest,
+): StreamOutcome {
+  const { batch } = sources;
+  const rows = sources.rows.map((row) => options.tasks.peek(row.id) ?? row);
+  const ended = rows.filter((row) => isTerminal(row.status));
+  const final = batch === null || batch.closed;
+  if (point.kind === "resumed" && final && ended.length === rows.length) {
+    const { position } = point.mark;
+    if (ended.every((row) => row.position <= position)) return "no-content";
+  }
+  const from = point.kind === "resumed" ? point.mark : beforeFirstEnding(ended, sources.newest);
+  const stream = new ManyStream(options, { ...sources, rows }, point, from);
+  const connected: ConnectedManyData = {
+    batchId: batch?.id ?? null,
+    taskIds: rows.map((row) => row.id),
+    timestamp: toSeconds(options.now()),
+    cursor: from.cursor,
+    resumed: point.kind === "resumed",
+    heartbeatMs: options.heartbeatMs,
+  };
+  openStream(options, {
+    request,
+    connected,
+    gap: encodeGap(point, null, from.cursor),
+    channels: batch === null ? connected.taskIds.map(taskChannel) : [batchChannel(batch.id)],
+    taskIds: stream.taskIds,
+    gate: (session) => stream.start(session),
+    onClose: () => stream.release(),
+  });
+  return "stream";
+}
+
+/** A late joiner starts before the first ending, and gets of what is old the endings alone. */
+function beforeFirstEnding(ended: readonly TaskRow[], newest: Mark): Mark {
+  let first = newest;
+  for (const { openCursor: cursor, openPosition: position } of ended) {
+    if (position < first.position) first = { cursor, position };
+  }
+  return first;
+}
+
+class ManyStream {
+  readonly #options: StreamsOptions;
+  readonly #sources: ManySources;
+  readonly #point: ResumePoint;
+  readonly #from: Mark;
+  readonly #known: Set<TaskId>;
+  /** Tasks whose ending has not been sent. */
+  readonly #open = new Set<TaskId>();
+  readonly #endings = { completed: 0, failed: 0, cancelled: 0 };
+  #watched: WatchedBatch | undefined;
+  #live = false;
+
+  constructor(options: StreamsOptions, sources: ManySources, point: ResumePoint, from: Mark) {
+    this.#options = options;
+    this.#sources = sources;
+    this.#point = point;
+    this.#from = from;
+    this.#known = new Set(sources.rows.map((row) => row.id));
+    for (const row of sources.rows) {
+      // An ending at or below the client's cursor was seen; one above it will be replayed.
+      if (isTerminal(row.status) && row.position <= from.position) this.#endings[row.status] += 1;
+      else this.#open.add(row.id);
+    }
+  }
+
+  get taskIds(): Iterable<TaskId> {
+    return this.#known;
+  }
+
+  start(session: Session): Omit<GateOptions, "session"> {
+    const { batch, rows } = this.#sources;
+    const { batches } = this.#options;
+    if (batch !== null) this.#watched = batches.watch(batch, rows, () => this.#endIfDone(session));
+    return {
+      after: this.#from.position,
+      preamble: this.#preamble(session),
+      readHistory: async (after) => await this.#read(after),
+      onSend: ({ topic }) => this.#introduce(session, topic as TaskId),
+      onSent: (event) => this.#sent(session, event),
+      onLive: () => {
+        this.#live = true;
+        const sums = batch === null ? undefined : batches.latest(batch.id);
+        if (sums !== undefined) session.latest(sums);
+        this.#endIfDone(session);
+      },
+    };
+  }
+
+  release(): void {
+    this.#watched?.release();
+    this.#watched = undefined;
+  }
+
+  *#preamble(session: Session): Generator<Uint8Array> {
+    for (const one of this.#sources.unavailable) yield encodeJsonFrame("unavailable", one);
+    for (const row of this.#sources.rows) yield this.#snapshot(session, row);
+  }
+
+  #snapshot(session: Session, row: TaskRow): Uint8Array {
+    const { tasks } = this.#options;
+    const newest = tasks.peek(row.id) ?? row;
+    session.shown(row.id, newest.rev);
+    return encodeJsonFrame<SnapshotData>("snapshot", { task: tasks.toWire(newest) });
+  }
+
+  async #read(after: number): Promise<HistoryPage> {
+    const { store, tasks } = this.#options;
+    const { batch, rows, newest } = this.#sources;
+    const page = await readHistory(store, {
+      of: batch === null ? { taskIds: rows.map((row) => row.id) } : { batchId: batch.id },
+      after,
+      limit: PAGE,
+      endingsOnlyUpTo: this.#point.kind === "resumed" ? 0 : newest.position,
+    });
+    // A task made since the rows were read has to be in memory when its first milestone introduces it.
+    const added = page.milestones.filter(({ topic }) => !this.#known.has(topic as TaskId));
+    await Promise.all(added.map(async ({ topic }) => await tasks.read(topic as TaskId)));
+    return page;
+  }
+
+  #introduce(session: Session, id: TaskId): void {
+    if (this.#known.has(id)) return;
+    this.#known.add(id);
+    this.#open.add(id);
+    const row = this.#options.tasks.peek(id);
+    if (row !== undefined) session.write(this.#snapshot(session, row));
+  }
+
+  #sent(session: Session, { topic, ending }: Milestone): void {
+    const id = topic as TaskId;
+    if (!ending || !this.#open.delete(id)) return;
+    const row = this.#options.tasks.peek(id) ?? this.#sources.rows.find((one) => one.id === id);
+    if (row !== undefined && isTerminal(row.status)) this.#endings[row.status] += 1;
+    this.#endIfDone(session);
+  }
+
+  #endIfDone(session: Session): void {
+    if (!this.#live || this.#open.size > 0 || this.#watched?.closed === false) return;
+    const data: BatchCompleteData = {
+      batchId: this.#sources.batch?.id ?? null,
+      tasks: this.#known.size,
+      ...this.#endings,
+      timestamp: toSeconds(this.#options.now()),
+    };
+    session.write(encodeJsonFrame("batchComplete", data));
+    session.end("completed");
+  }
+}

@@ -1,0 +1,121 @@
+/**
+ * What every stream has, whatever it carries: its first frames, its heartbeat, its gate, its expiry, its release.
+ */
+import type { ConnectedData, ConnectedManyData, HeartbeatData, TaskId } from "@holdfast/protocol";
+import {
+  encodeComment,
+  encodeFrame,
+  Gate,
+  toFrameBytes,
+  type GateOptions,
+  type HistoryPage,
+  type Session,
+  type SessionReport,
+  type Sink,
+  type StreamEngine,
+} from "@holdfast/stream";
+import type { MilestoneQuery, Store } from "../stores/store.js";
+import type { Batches } from "./batches.js";
+import { toMilestone } from "./milestone-frame.js";
+import { toSeconds } from "./task-wire.js";
+import type { Tasks } from "./tasks.js";
+
+export interface StreamsOptions {
+  readonly engine: StreamEngine;
+  readonly store: Store;
+  readonly tasks: Tasks;
+  readonly batches: Batches;
+  readonly heartbeatMs: number;
+  /** `retry:` of every stream. */
+  readonly reconnectMs: number;
+  /** Unix milliseconds. */
+  readonly now: () => number;
+  readonly onError: (error: unknown, doing: string) => void;
+}
+
+export interface StreamRequest {
+  readonly lastEventId: string | undefined;
+  /** Called only when a stream really starts. */
+  readonly sink: () => Sink;
+  /** When the client's token expires; the stream ends then. */
+  readonly expiresAtMs: number | null;
+  readonly onClose: (report: SessionReport) => void;
+}
+
+/** `no-content`: the client has seen the ending; the answer is 204, which stops an EventSource. */
+export type StreamOutcome = "stream" | "no-content";
+
+export interface StreamPlan {
+  readonly request: StreamRequest;
+  readonly connected: ConnectedData | ConnectedManyData;
+  /** Frames that follow `connected` in the same write; may be empty. */
+  readonly gap: string;
+  readonly channels: readonly string[];
+  /** Tasks whose producers the heartbeat speaks of. */
+  readonly taskIds: Iterable<TaskId>;
+  /** Called once, before the subscription. */
+  readonly gate: (session: Session) => Omit<GateOptions, "session">;
+  readonly onClose?: () => void;
+}
+
+export function openStream(options: StreamsOptions, plan: StreamPlan): void {
+  const { engine, reconnectMs, now, onError } = options;
+  const { request, connected } = plan;
+  const first = encodeFrame({
+    retry: reconnectMs,
+    id: connected.cursor,
+    event: "connected",
+    data: JSON.stringify(connected),
+  });
+  let unsubscribe: (() => void) | undefined;
+  const session = engine.open({
+    sink: request.sink(),
+    first: toFrameBytes(first + plan.gap),
+    cursor: connected.cursor,
+    heartbeat: ({ cursor }) => {
+      const timestampMs = now();
+      return encodeJsonFrame<HeartbeatData>("heartbeat", {
+        timestamp: toSeconds(timestampMs),
+        timestampMs,
+        cursor: cursor as HeartbeatData["cursor"],
+        producerSeenMs: producerSeenMs(options, plan.taskIds),
+      });
+    },
+    onClose: (report) => {
+      unsubscribe?.();
+      plan.onClose?.();
+      request.onClose(report);
+    },
+  });
+  if (request.expiresAtMs !== null) {
+    session.after(Math.max(0, request.expiresAtMs - now()), () => {
+      session.write(toFrameBytes(encodeComment("closed: token-expired")));
+      session.end("token-expired");
+    });
+  }
+  const gate = new Gate({ session, ...plan.gate(session) });
+  unsubscribe = engine.hub.subscribe(plan.channels, gate);
+  gate.open().catch((error: unknown) => {
+    onError(error, "reading history for a stream");
+    session.close("error");
+  });
+}
+
+export async function readHistory(store: Store, query: MilestoneQuery): Promise<HistoryPage> {
+  const page = await store.readMilestones(query);
+  return { milestones: page.milestones.map(toMilestone), done: page.done };
+}
+
+export function encodeJsonFrame<Data>(event: string, data: Data): Uint8Array {
+  return toFrameBytes(encodeFrame({ event, data: JSON.stringify(data) }));
+}
+
+/** Milliseconds since any of the producers was heard; null when none was. */
+function producerSeenMs({ tasks, now }: StreamsOptions, ids: Iterable<TaskId>): number | null {
+  let newestMs: number | null = null;
+  for (const id of ids) {
+    const seenAtMs = tasks.peek(id)?.seenAtMs ?? null;
+    if (seenAtMs !== null) newestMs = Math.max(newestMs ?? 0, seenAtMs);
+  }
+  return newestMs === null ? null : Math.max(0, now() - newestMs);
+}
