@@ -1,0 +1,153 @@
+/**
+ * The gate under arbitrary interleavings of commits, reads of history, stalls of the reader and drops of the connection.
+ */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { Gate, type HistoryPage } from "./gate.js";
+import { Hub } from "./hub.js";
+import { Latest, toFrameBytes, type Milestone } from "./record.js";
+import { Session } from "./session.js";
+import { ManualClock } from "./testing/manual-clock.js";
+import { PaperSink } from "./testing/paper-sink.js";
+import { TimerWheel } from "./timer-wheel.js";
+
+class Log {
+  readonly events: Milestone[] = [];
+  readonly hub = new Hub();
+  revision = 0;
+
+  append(bytes: number): void {
+    const position = this.events.length + 1;
+    const frame = toFrameBytes(`id: ${position}\nevent: m\ndata: ${"x".repeat(bytes)}\n\n`);
+    const event = { topic: "t", position, cursor: String(position), frame, ending: false };
+    this.events.push(event); // stored first, published second
+    this.hub.publishMilestone(["t"], event);
+  }
+
+  move(): void {
+    this.revision += 1;
+    const { revision } = this;
+    // What a progress says is at least as new as every milestone before it: its text tells how many there were.
+    const seen = this.events.length;
+    this.hub.publishLatest(
+      ["t"],
+      new Latest("t", revision, () => toFrameBytes(`event: p\ndata: ${revision} ${seen}\n\n`)),
+    );
+  }
+
+  async read(after: number, limit: number): Promise<HistoryPage> {
+    const newer = this.events.filter(({ position }) => position > after);
+    const page = { milestones: newer.slice(0, limit), done: newer.length <= limit };
+    await Promise.resolve();
+    await Promise.resolve();
+    return page;
+  }
+}
+
+function connect(log: Log, after: number, limit: number) {
+  const clock = new ManualClock();
+  const wheel = new TimerWheel(clock, (error) => {
+    throw error;
+  });
+  const sink = new PaperSink();
+  let unsubscribe = (): void => {};
+  const session = new Session({
+    sink,
+    wheel,
+    clock,
+    progressIntervalMs: 0,
+    maxQueueBytes: 1e9,
+    cursor: String(after),
+    onClose: () => unsubscribe(),
+  });
+  const gate = new Gate({ session, after, readHistory: async (from) => await log.read(from, limit) });
+  unsubscribe = log.hub.subscribe(["t"], gate);
+  return { sink, clock, opened: gate.open() };
+}
+
+const step = fc.oneof(
+  { weight: 5, arbitrary: fc.record({ do: fc.constant("append" as const), bytes: fc.constantFrom(1, 10, 40_000) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant("move" as const) }) },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant("turn" as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("stall" as const) }) },
+  { weight: 2, arbitrary: fc.record({ do: fc.constant("read" as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("drop" as const) }) },
+);
+
+test("from history to live there is no hole, no overlap and no step back, however things interleave", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(step, { maxLength: 60 }),
+      fc.integer({ min: 1, max: 5 }),
+      fc.integer({ min: 0, max: 10 }),
+      async (steps, limit, before) => {
+        const log = new Log();
+        for (let i = 0; i < before; i += 1) log.append(1);
+        const got: string[] = [];
+        let connection = connect(log, 0, limit);
+        const take = (): void => {
+          for (const frame of connection.sink.frames) {
+            const id = /^id: (\d+)/m.exec(frame)?.[1];
+            got.push(id ?? `p ${/^data: (.*)$/m.exec(frame)?.[1] ?? ""}`);
+          }
+        };
+        for (const one of steps) {
+          if (one.do === "append") log.append(one.bytes);
+          if (one.do === "move") log.move();
+          if (one.do === "turn") await Promise.resolve();
+          if (one.do === "stall") connection.sink.stalled = true;
+          if (one.do === "read") connection.sink.read();
+          if (one.do === "drop") {
+            connection.sink.destroy();
+            take();
+            const last = got.filter((text) => !text.startsWith("p")).at(-1);
+            connection = connect(log, Number(last ?? 0), limit);
+          }
+        }
+        connection.sink.read();
+        await connection.opened;
+        connection.clock.advance(1_000);
+        take();
+        const ids = got.filter((text) => !text.startsWith("p")).map(Number);
+        expect(ids).toEqual(log.events.map(({ position }) => position));
+        // A progress never comes before a milestone that it is newer than was sent... nor after one it is older than.
+        let milestones = 0;
+        let revision = 0;
+        for (const text of got) {
+          if (!text.startsWith("p")) {
+            milestones += 1;
+            continue;
+          }
+          const [, rev = "0", seen = "0"] = text.split(" ");
+          expect(Number(rev)).toBeGreaterThan(revision);
+          revision = Number(rev);
+          expect(Number(seen)).toBeGreaterThanOrEqual(milestones);
+        }
+      },
+    ),
+    { numRuns: 400 },
+  );
+});
+
+test("a history that can't be read rejects and sends nothing live", async () => {
+  const log = new Log();
+  const { sink } = connect(log, 0, 1);
+  const wheel = new TimerWheel(new ManualClock(), () => {});
+  const session = new Session({
+    sink,
+    wheel,
+    clock: new ManualClock(),
+    progressIntervalMs: 0,
+    maxQueueBytes: 1,
+    cursor: "0",
+    onClose: () => {},
+  });
+  const gate = new Gate({
+    session,
+    after: 0,
+    readHistory: async () => await Promise.reject(new Error("store gone")),
+  });
+  await expect(gate.open()).rejects.toThrow("store gone");
+  gate.latest(new Latest("t", 1, () => toFrameBytes("event: p\n\n")));
+  expect(sink.events).toEqual([]);
+});
