@@ -36,9 +36,10 @@ class Log {
   }
 
   async read(after: number, limit: number): Promise<HistoryPage> {
+    // The store reads some time after it is asked, and answers some time after it has read.
+    await Promise.resolve();
     const newer = this.events.filter(({ position }) => position > after);
     const page = { milestones: newer.slice(0, limit), done: newer.length <= limit };
-    await Promise.resolve();
     await Promise.resolve();
     return page;
   }
