@@ -1,0 +1,25 @@
+/**
+ * Unit tests: what needs no socket beyond loopback and no build. Workspace names lead to the sources,
+ * so a test never runs against a stale dist. Browsers, proxies and faults live in e2e/, with a config of their own.
+ */
+import { fileURLToPath } from "node:url";
+import { defineConfig } from "vitest/config";
+
+const packages = fileURLToPath(new URL("packages/", import.meta.url));
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      // `@holdfast/stream` → packages/stream/src/index.ts, `@holdfast/stream/codec` → packages/stream/src/codec.ts.
+      { find: /^@holdfast\/(protocol|stream|client|server|cli)$/, replacement: `${packages}$1/src/index.ts` },
+      {
+        find: /^@holdfast\/(protocol|stream|client|server|cli)\/([a-z0-9-]+)$/,
+        replacement: `${packages}$1/src/$2.ts`,
+      },
+    ],
+  },
+  test: {
+    include: ["packages/**/src/**/*.test.ts", "scripts/**/*.test.ts", "web/src/**/*.test.{ts,tsx}"],
+    exclude: ["**/node_modules/**", "**/dist/**"],
+  },
+});
