@@ -48,6 +48,7 @@ test("a frame cut at any byte dispatches nothing before its empty line", () => {
 });
 
 test("a retry that is no whole number of milliseconds is refused", () => {
-  for (const retry of [-1, 1.5, Number.NaN, Infinity]) expect(() => encodeFrame({ retry })).toThrow(RangeError);
+  for (const retry of [-1, 1.5, Number.NaN, Infinity])
+    expect(() => encodeFrame({ retry })).toThrow(RangeError);
   expect(encodeFrame({ retry: 1_000 })).toBe("retry: 1000\n\n");
 });

@@ -43,7 +43,8 @@ test("heartbeats keep their schedule and do not drift", () => {
   open();
   clock.advance(100_000);
   expect(beats).toHaveLength(10);
-  for (const [index, beat] of beats.entries()) expect(Math.abs(beat - (5_000 + index * 10_000))).toBeLessThanOrEqual(20);
+  for (const [index, beat] of beats.entries())
+    expect(Math.abs(beat - (5_000 + index * 10_000))).toBeLessThanOrEqual(20);
 });
 
 test("streams opened at once do not beat at once", () => {

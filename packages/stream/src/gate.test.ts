@@ -67,7 +67,10 @@ function connect(log: Log, after: number, limit: number) {
 }
 
 const step = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ do: fc.constant("append" as const), bytes: fc.constantFrom(1, 10, 40_000) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ do: fc.constant("append" as const), bytes: fc.constantFrom(1, 10, 40_000) }),
+  },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("move" as const) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("turn" as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("stall" as const) }) },

@@ -48,7 +48,10 @@ test("after a suspended process everything overdue runs at once", () => {
   clock.advance(10);
   // One jump of an hour: the pending timer fires late, as after a lid was closed.
   const late = new ManualClock();
-  const sleepy = new TimerWheel({ now: () => late.now() * 1_000, after: (ms, run) => late.after(ms, run) }, never);
+  const sleepy = new TimerWheel(
+    { now: () => late.now() * 1_000, after: (ms, run) => late.after(ms, run) },
+    never,
+  );
   let woken = 0;
   for (let i = 0; i < 100; i += 1) sleepy.schedule(i * 1_000, () => (woken += 1));
   late.advance(200);

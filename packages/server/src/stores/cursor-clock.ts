@@ -74,8 +74,8 @@ export class CursorClock {
     return this.#mark(this.#position, this.#ms);
   }
 
-  committed(mark: Mark): void {
-    this.#newest = mark;
+  committed({ cursor, position }: Mark): void {
+    this.#newest = { cursor, position };
   }
 
   locate(cursor: string): number | undefined {

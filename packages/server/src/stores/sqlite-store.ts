@@ -234,6 +234,9 @@ class SqliteStore implements Store {
       this.#setMeta("newest", String(position));
       this.#setMeta("newestMs", cursor.split("-")[1] ?? "0");
     });
+    // The package for Node 20 keeps the file open while a statement is alive, so the lock is let go of by hand; it can't be
+    // while the WAL is in use.
+    this.#db.exec("PRAGMA journal_mode = DELETE; PRAGMA locking_mode = NORMAL; BEGIN IMMEDIATE; COMMIT");
     this.#db.close();
     this.#listeners.clear();
   }

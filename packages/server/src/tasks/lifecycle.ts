@@ -11,6 +11,7 @@
  * Refuses: to read clocks, stores or files. Called by: `Tasks` alone.
  */
 import {
+  isCustomEventName,
   isTerminal,
   type AttemptData,
   type CancelledData,
@@ -110,6 +111,22 @@ export function deadlineMs(row: TaskRow, settings: LifecycleSettings): number | 
   return row.leaseUntilMs ?? seenAtMs + settings.processingTimeoutMs;
 }
 
+function assertAmount(field: string, amount: number): void {
+  if (Number.isFinite(amount) && amount >= 0) return;
+  throw new HoldfastError("INVALID_FIELD", `${field} must be a number of 0 or more: got ${amount}`, {
+    field,
+  });
+}
+
+function assertCustomName(name: string): void {
+  if (isCustomEventName(name)) return;
+  throw new HoldfastError(
+    "INVALID_FIELD",
+    `type must match [a-z][a-z0-9._-]{0,63} and not be an event of the stream's own: got ${JSON.stringify(name.slice(0, 80))}`,
+    { field: "/type" },
+  );
+}
+
 class Draft {
   #row: TaskRow;
   readonly #nowMs: number;
@@ -152,7 +169,8 @@ class Draft {
 
   received(done: number, result: Json): void {
     this.begin("uploading");
-    this.#set({ done, total: done });
+    const stored = Math.max(this.#row.done, done);
+    this.#set({ done: stored, total: stored });
     if (this.#row.processing === "external") this.#status("processing");
     else this.#completed(result);
   }
@@ -172,6 +190,7 @@ class Draft {
         this.#milestone<StageData>("stage", { stage: report.stage, phase: report.phase });
         break;
       case "custom":
+        assertCustomName(report.name);
         this.#milestone<CustomData>(report.name, { data: report.data });
         break;
       case "complete":
@@ -224,6 +243,8 @@ class Draft {
 
   #progress(done: number, total: number | undefined): void {
     const row = this.#row;
+    assertAmount("/data/done", done);
+    if (total !== undefined) assertAmount("/data/total", total);
     // An upload's bytes are its own measure; its producer moves only the percentage.
     if (row.kind === "upload") {
       if (total === undefined || total <= 0) return;

@@ -1,0 +1,254 @@
+/**
+ * What every store promises, as one suite. A backend's own test file runs it.
+ */
+import type { BatchId, TaskId } from "@holdfast/protocol";
+import { describe, expect, test } from "vitest";
+import { newTaskRow } from "../tasks/new-task.js";
+import type { TaskRow } from "../tasks/task-row.js";
+import type { Commit, Committed, MilestoneDraft, Store } from "./store.js";
+
+export interface StoreUnderTest {
+  readonly store: Store;
+  readonly now: { ms: number };
+  release(): Promise<void>;
+}
+
+export function created(fields: Partial<TaskRow> = {}): Commit {
+  const { row, milestones } = newTaskRow(
+    {
+      kind: "upload",
+      filename: "a.bin",
+      total: 10,
+      unit: "bytes",
+      metadata: {},
+      batchId: null,
+      processing: "none",
+      maxAttempts: 1,
+      blobKey: "00",
+      tusMetadata: null,
+      ...(fields.id !== undefined && { id: fields.id }),
+    },
+    1_000,
+  );
+  return { row: { ...row, ...fields }, expectedVersion: 0, milestones };
+}
+
+export function change(row: TaskRow, ...events: string[]): Commit {
+  const milestones = events.map((event): MilestoneDraft => ({
+    event,
+    data: "{}",
+    ending: event === "complete",
+  }));
+  return { row: { ...row, version: row.version + 1 }, expectedVersion: row.version, milestones };
+}
+
+export async function commit(store: Store, one: Commit): Promise<Committed> {
+  const result = await store.commit(one);
+  if (result.kind !== "committed") throw new Error(`expected a commit: got ${result.kind}`);
+  return result;
+}
+
+const everything = { after: 0, limit: 1_000, endingsOnlyUpTo: 0 };
+
+export function storeSuite(name: string, open: () => Promise<StoreUnderTest>): void {
+  const promise = (title: string, run: (under: StoreUnderTest) => Promise<void>): void => {
+    test(title, async () => {
+      const under = await open();
+      try {
+        await run(under);
+      } finally {
+        await under.release();
+      }
+    });
+  };
+
+  describe(`${name} keeps the promises of a store`, () => {
+    promise(
+      "positions grow in the order in which commits resolve, and subscribers hear them in that order",
+      async ({ store }) => {
+        const heard: number[] = [];
+        store.subscribe(({ milestones }) => heard.push(...milestones.map(({ position }) => position)));
+        const resolved: number[] = [];
+        await Promise.all(
+          Array.from({ length: 300 }, async () => {
+            const { milestones } = await commit(store, created());
+            resolved.push(...milestones.map(({ position }) => position));
+          }),
+        );
+        expect(resolved).toHaveLength(300);
+        expect(resolved).toEqual([...new Set(resolved)].toSorted((a, b) => a - b));
+        expect(heard).toEqual(resolved);
+      },
+    );
+
+    promise("a subscriber hears of a commit before its promise resolves", async ({ store }) => {
+      let heard = false;
+      store.subscribe(() => (heard = true));
+      await commit(store, created());
+      expect(heard).toBe(true);
+    });
+
+    promise("a row knows its newest milestone and the newest that is no ending", async ({ store }) => {
+      const first = await commit(store, created());
+      const second = await commit(store, change(first.row, "stage", "complete"));
+      expect(second.row.position).toBe(second.milestones[1]?.position);
+      expect(second.row.openPosition).toBe(second.milestones[0]?.position);
+      expect(second.row.openCursor).toBe(second.milestones[0]?.cursor);
+      expect(await store.readTask(first.row.id)).toEqual(second.row);
+      expect(await store.newest()).toEqual({ cursor: second.row.cursor, position: second.row.position });
+    });
+
+    promise("a commit computed from an older version changes nothing", async ({ store }) => {
+      const { row } = await commit(store, created());
+      const newer = await commit(store, change(row, "stage"));
+      expect(await store.commit(change(row, "stage"))).toEqual({ kind: "conflict" });
+      expect(await store.readTask(row.id)).toEqual(newer.row);
+      const page = await store.readMilestones({ of: { taskIds: [row.id] }, ...everything });
+      expect(page.milestones).toHaveLength(2);
+    });
+
+    promise("two commits of one version in one turn: the second is a conflict", async ({ store }) => {
+      const { row } = await commit(store, created());
+      const results = await Promise.all([
+        store.commit(change(row, "stage")),
+        store.commit(change(row, "stage")),
+      ]);
+      expect(results.map(({ kind }) => kind)).toEqual(["committed", "conflict"]);
+    });
+
+    promise("an id can be taken once, also after its task has expired", async ({ store }) => {
+      const { row } = await commit(store, created());
+      expect(await store.commit(created({ id: row.id }))).toEqual({ kind: "taken" });
+      await store.expireTask(row.id);
+      expect(await store.readTask(row.id)).toBe("expired");
+      expect(await store.commit(created({ id: row.id }))).toEqual({ kind: "taken" });
+      expect((await store.readMilestones({ of: { taskIds: [row.id] }, ...everything })).milestones).toEqual(
+        [],
+      );
+    });
+
+    promise(
+      "history is read in pages, in order, across the tasks named or those of a batch",
+      async ({ store }) => {
+        const batchId = "b" as BatchId;
+        const one = await commit(store, created({ batchId }));
+        const two = await commit(store, created({ batchId }));
+        await commit(store, created());
+        await commit(store, change(one.row, "stage"));
+        await commit(store, change(two.row, "complete"));
+        for (const of of [{ batchId }, { taskIds: [one.row.id, two.row.id] }]) {
+          // oxlint-disable-next-line no-await-in-loop -- one after the other reads better
+          const first = await store.readMilestones({ of, after: 0, limit: 3, endingsOnlyUpTo: 0 });
+          expect(first.milestones.map(({ event }) => event)).toEqual(["status", "status", "stage"]);
+          expect(first.done).toBe(false);
+          const after = first.milestones.at(-1)?.position ?? 0;
+          // oxlint-disable-next-line no-await-in-loop -- likewise
+          const rest = await store.readMilestones({ of, after, limit: 3, endingsOnlyUpTo: 0 });
+          expect(rest.milestones.map(({ event, ending }) => [event, ending])).toEqual([["complete", true]]);
+          expect(rest.done).toBe(true);
+        }
+      },
+    );
+
+    promise("a late joiner reads only the endings of what is old", async ({ store }) => {
+      const { row } = await commit(store, created());
+      const ended = await commit(store, change(row, "stage", "complete"));
+      const page = await store.readMilestones({
+        of: { taskIds: [row.id] },
+        after: 0,
+        limit: 10,
+        endingsOnlyUpTo: ended.row.position,
+      });
+      expect(page.milestones.map(({ event }) => event)).toEqual(["complete"]);
+    });
+
+    promise(
+      "a cursor is found again; one of another store, of the future or malformed is not",
+      async ({ store }) => {
+        const { row } = await commit(store, created());
+        expect(await store.locate(row.cursor)).toBe(row.position);
+        const [, ms] = row.cursor.split("-");
+        expect(await store.locate(`zz-${ms}-${row.position}`)).toBeUndefined();
+        expect(await store.locate(`${store.epoch}-${ms}-${row.position + 1}`)).toBeUndefined();
+        for (const text of ["", "x", "a-b-c", `${row.cursor}-1`, "-1", "🐟"]) {
+          // oxlint-disable-next-line no-await-in-loop -- one after the other reads better
+          expect(await store.locate(text)).toBeUndefined();
+        }
+      },
+    );
+
+    promise("the time in cursors never goes back, also when the clock does", async ({ store, now }) => {
+      now.ms = 5_000_000;
+      const first = await commit(store, created());
+      now.ms -= 3_600_000;
+      const second = await commit(store, created());
+      const ms = (cursor: string): number => Number(cursor.split("-")[1]);
+      expect(ms(second.row.cursor)).toBeGreaterThanOrEqual(ms(first.row.cursor));
+    });
+
+    promise("progress is saved for the version it belongs to and for no other", async ({ store }) => {
+      const { row } = await commit(store, created());
+      await store.saveProgress([{ ...row, done: 5, rev: 9 }]);
+      expect(await store.readTask(row.id)).toMatchObject({ done: 5, rev: 9 });
+      await store.saveProgress([{ ...row, version: 99, done: 7 }]);
+      expect(await store.readTask(row.id)).toMatchObject({ done: 5 });
+    });
+
+    promise("lists are filtered and paged in order of creation", async ({ store }) => {
+      const batchId = "b" as BatchId;
+      const ids: TaskId[] = [];
+      for (let i = 0; i < 5; i += 1) {
+        // oxlint-disable-next-line no-await-in-loop -- the order is what is tested
+        ids.push((await commit(store, created(i % 2 === 0 ? { batchId } : {}))).row.id);
+      }
+      const page = await store.listTasks({ limit: 2 });
+      expect(page.map(({ id }) => id)).toEqual(ids.slice(0, 2));
+      const next = await store.listTasks({ limit: 9, after: ids[1] });
+      expect(next.map(({ id }) => id)).toEqual(ids.slice(2));
+      expect(await store.listTasks({ limit: 9, batchId })).toHaveLength(3);
+      expect(await store.listTasks({ limit: 9, kind: "task" })).toHaveLength(0);
+      expect(await store.listTasks({ limit: 9, status: "pending" })).toHaveLength(5);
+    });
+
+    promise("what is due is found, soonest first, and moves with progress", async ({ store }) => {
+      const late = await commit(store, created({ dueAtMs: 200 }));
+      const soon = await commit(store, created({ dueAtMs: 100 }));
+      await commit(store, created({ dueAtMs: null }));
+      expect((await store.listDue(200, 9)).map(({ id }) => id)).toEqual([soon.row.id, late.row.id]);
+      await store.saveProgress([{ ...soon.row, dueAtMs: 900 }]);
+      expect((await store.listDue(200, 9)).map(({ id }) => id)).toEqual([late.row.id]);
+    });
+
+    promise(
+      "an idempotency key is committed once and answers with what its commit left",
+      async ({ store }) => {
+        const { row } = await commit(store, created());
+        const idempotency = { key: "k", fingerprint: "f" };
+        const first = await commit(store, { ...change(row, "stage"), idempotency });
+        expect(await store.commit({ ...change(first.row, "stage"), idempotency })).toEqual({
+          kind: "repeated",
+        });
+        expect(await store.readIdempotency("k")).toMatchObject({
+          fingerprint: "f",
+          cursor: first.row.cursor,
+        });
+        expect(await store.readIdempotency("other")).toBeUndefined();
+      },
+    );
+
+    promise("a batch is created once and stays closed", async ({ store }) => {
+      const batch = { id: "b" as BatchId, closed: false, metadata: { a: 1 }, createdAtMs: 1 };
+      expect(await store.createBatch(batch)).toEqual({ row: batch, created: true });
+      await store.closeBatch(batch.id);
+      expect(await store.createBatch(batch)).toEqual({ row: { ...batch, closed: true }, created: false });
+      expect(await store.closeBatch("none" as BatchId)).toBeUndefined();
+    });
+
+    promise("an upload that lacks bytes is found on start", async ({ store }) => {
+      const { row } = await commit(store, created());
+      const ended = await commit(store, created());
+      await commit(store, change({ ...ended.row, status: "completed" }, "complete"));
+      expect((await store.listReceiving()).map(({ id }) => id)).toEqual([row.id]);
+    });
+  });
+}

@@ -1,0 +1,63 @@
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Service, SETTINGS, settled } from "../testing/service.js";
+
+let service: Service;
+
+beforeEach(() => {
+  service = new Service();
+});
+
+afterEach(async () => {
+  expect(service.errors).toEqual([]);
+  await service.close();
+});
+
+async function after(ms: number): Promise<void> {
+  service.clock.nowMs += ms;
+  await service.deadlines.look();
+  await settled();
+}
+
+test("an upload that nobody goes on with expires, its watchers hear it, and its bytes go", async () => {
+  const { id } = await service.upload();
+  await service.receive(id, 40);
+  const { sink } = await service.watch(id);
+  await after(SETTINGS.uploadExpiryMs - 1);
+  expect(sink.events).not.toContain("failed");
+  await after(1);
+  expect(sink.data("failed")[0]).toMatchObject({ error: { code: "UPLOAD_EXPIRED", retryable: true } });
+  expect(service.removed).toEqual([id]);
+});
+
+test("bytes that arrive put the expiry off, without a store call for each", async () => {
+  const { id } = await service.upload();
+  await service.receive(id, 10);
+  service.clock.nowMs += SETTINGS.uploadExpiryMs - 1_000;
+  const hold = await service.tasks.hold(id);
+  hold.stored(20);
+  await after(2_000);
+  expect((await service.tasks.read(id)).status).toBe("uploading");
+  hold.release();
+});
+
+test("a producer that is not heard of is PRODUCER_LOST, and the ending comes once", async () => {
+  const { id } = await service.job();
+  await service.tasks.command(id, {
+    type: "report",
+    report: { type: "progress", done: 1, leaseSeconds: 30 },
+  });
+  const { sink } = await service.watch(id);
+  await after(30_000);
+  await after(30_000);
+  expect(sink.data("failed")).toHaveLength(1);
+  expect(sink.data("failed")[0]).toMatchObject({ error: { code: "PRODUCER_LOST" } });
+});
+
+test("an ended task is kept for the retention, then answers 410", async () => {
+  const { id } = await service.upload();
+  await service.receive(id);
+  await after(SETTINGS.retentionMs - 1);
+  expect((await service.tasks.read(id)).status).toBe("completed");
+  await after(1);
+  await expect(service.tasks.read(id)).rejects.toMatchObject({ code: "TASK_EXPIRED" });
+});

@@ -1,0 +1,146 @@
+/**
+ * The service without its door: a store in memory, tasks, batches, streams, and sinks of paper. For unit tests.
+ */
+import { StreamEngine, type SessionReport } from "@holdfast/stream";
+import type { BatchId, TaskId } from "@holdfast/protocol";
+import { PaperSink } from "@holdfast/stream/testing";
+import { MemoryStore } from "../stores/memory-store.js";
+import { Batches } from "../tasks/batches.js";
+import { Deadlines } from "../tasks/deadlines.js";
+import type { LifecycleSettings } from "../tasks/lifecycle.js";
+import type { NewTask } from "../tasks/new-task.js";
+import { Streams, type StreamOutcome, type StreamRequest } from "../tasks/streams.js";
+import type { TaskRow } from "../tasks/task-row.js";
+import { Tasks } from "../tasks/tasks.js";
+
+export interface Watching {
+  readonly sink: PaperSink;
+  readonly outcome: StreamOutcome;
+  readonly reports: SessionReport[];
+}
+
+export const SETTINGS: LifecycleSettings = {
+  uploadExpiryMs: 86_400_000,
+  processingTimeoutMs: 3_600_000,
+  retentionMs: 604_800_000,
+  retryGraceMs: 300_000,
+};
+
+export class Service {
+  readonly clock: { nowMs: number } = { nowMs: 1_700_000_000_000 };
+  readonly store: MemoryStore = new MemoryStore(() => this.clock.nowMs);
+  readonly errors: unknown[] = [];
+  readonly removed: TaskId[] = [];
+  readonly engine: StreamEngine;
+  readonly tasks: Tasks;
+  readonly batches: Batches;
+  readonly streams: Streams;
+  readonly deadlines: Deadlines;
+
+  constructor() {
+    const now = (): number => this.clock.nowMs;
+    const onError = (error: unknown): void => void this.errors.push(error);
+    const { store } = this;
+    this.engine = new StreamEngine({
+      heartbeatMs: 10_000,
+      progressIntervalMs: 0,
+      maxQueueBytes: 65_536,
+      maxStreamAgeMs: 1_800_000,
+      reconnectMs: 1_000,
+      onError,
+    });
+    const { hub } = this.engine;
+    this.tasks = new Tasks({ store, hub, settings: SETTINGS, basePath: "", now, onError });
+    this.batches = new Batches({ store, tasks: this.tasks, hub, basePath: "", now });
+    this.streams = new Streams({
+      engine: this.engine,
+      store,
+      tasks: this.tasks,
+      batches: this.batches,
+      heartbeatMs: 10_000,
+      reconnectMs: 1_000,
+      now,
+      onError,
+    });
+    this.deadlines = new Deadlines({
+      store,
+      tasks: this.tasks,
+      removeContent: async (row) => void this.removed.push(row.id),
+      now,
+      onError,
+    });
+  }
+
+  async upload(fields: Partial<NewTask> = {}): Promise<TaskRow> {
+    return await this.tasks.create({
+      kind: "upload",
+      filename: "a.bin",
+      total: 100,
+      unit: "bytes",
+      metadata: {},
+      batchId: null,
+      processing: "none",
+      maxAttempts: 1,
+      blobKey: "00",
+      tusMetadata: null,
+      ...fields,
+    });
+  }
+
+  async job(fields: Partial<NewTask> = {}): Promise<TaskRow> {
+    return await this.upload({ kind: "task", filename: null, unit: "rows", blobKey: null, ...fields });
+  }
+
+  async receive(id: TaskId, done = 100): Promise<void> {
+    const hold = await this.tasks.hold(id);
+    await this.tasks.command(id, { type: "begin" });
+    hold.stored(done);
+    if (done === 100) await this.tasks.command(id, { type: "received", done, result: null });
+    hold.release();
+  }
+
+  async watch(id: TaskId, lastEventId?: string): Promise<Watching> {
+    return await this.#open(lastEventId, async (request) => await this.streams.openTask(id, request));
+  }
+
+  async watchBatch(id: BatchId, lastEventId?: string): Promise<Watching> {
+    return await this.#open(lastEventId, async (request) => await this.streams.openBatch(id, request));
+  }
+
+  async watchMany(ids: readonly string[], lastEventId?: string): Promise<Watching> {
+    return await this.#open(lastEventId, async (request) => await this.streams.openMany(ids, request));
+  }
+
+  async close(): Promise<void> {
+    await this.deadlines.close();
+    this.batches.stop();
+    await this.tasks.close();
+    await this.store.close();
+  }
+
+  async #open(
+    lastEventId: string | undefined,
+    open: (request: StreamRequest) => Promise<StreamOutcome>,
+  ): Promise<Watching> {
+    const sink = new PaperSink();
+    const reports: SessionReport[] = [];
+    const outcome = await open({
+      lastEventId,
+      sink: () => sink,
+      expiresAtMs: null,
+      onClose: (report) => void reports.push(report),
+    });
+    await settled();
+    return { sink, outcome, reports };
+  }
+}
+
+/** Resolves when everything that waits only for promises has run. */
+export async function settled(): Promise<void> {
+  await new Promise<void>((resolve) => void setImmediate(resolve));
+}
+
+/** The id in a frame. */
+export function idOf(frame: string | undefined): string | undefined {
+  return /^id: (.*)$/m.exec(frame ?? "")?.[1];
+}
