@@ -3,6 +3,10 @@
  *
  * The head is written with the first frame so that both leave in one segment: proxies that hold headers until the
  * first body byte (nginx over HTTP/2, Vite) then hold nothing.
+ *
+ * The queue is what `writableLength` says. Node's `drain` event comes only after a write that passed the high-water mark,
+ * so emptiness is heard from the callback of each write instead. `node:http` corks the socket until the end of the turn;
+ * it is uncorked after each frame, or a queue that the kernel would take at once would look like a slow reader.
  */
 import type { ServerResponse } from "node:http";
 import type { Http2ServerResponse } from "node:http2";
@@ -18,9 +22,9 @@ export function nodeSink(response: NodeResponse, headers: { readonly [name: stri
   let closed = false;
   let headSent = false;
 
-  response.on("drain", () => {
-    for (const listener of drains) listener();
-  });
+  const flushed = (): void => {
+    if (response.writableLength === 0) for (const listener of drains) listener();
+  };
   // Without a listener a write to a vanished peer would be an uncaught exception: it is a close reason, nothing more.
   response.on("error", (error: Error) => {
     failure = error;
@@ -45,7 +49,8 @@ export function nodeSink(response: NodeResponse, headers: { readonly [name: stri
     write(bytes) {
       if (closed || response.writableEnded || response.destroyed) return;
       sendHead();
-      (response as ServerResponse).write(bytes);
+      (response as ServerResponse).write(bytes, flushed);
+      response.socket?.uncork();
     },
     end() {
       if (closed || response.writableEnded) return;

@@ -185,8 +185,12 @@ class ManyStream {
 
   #endIfDone(session: Session): void {
     if (!this.#live || this.#open.size > 0 || this.#watched?.closed === false) return;
+    const { batch } = this.#sources;
+    // The last sums go out whole: nothing held back by the interval may be lost with the end.
+    const sums = batch === null ? undefined : this.#options.batches.latest(batch.id);
+    if (sums !== undefined) session.write(sums.frame);
     const data: BatchCompleteData = {
-      batchId: this.#sources.batch?.id ?? null,
+      batchId: batch?.id ?? null,
       tasks: this.#known.size,
       ...this.#endings,
       timestamp: toSeconds(this.#options.now()),

@@ -155,6 +155,8 @@ test("a batch is one stream for all its tasks, those added later included, and e
   await service.batches.close(batchId);
   expect(sink.events.at(-1)).toBe("batchComplete");
   expect(sink.data("batchComplete")[0]).toMatchObject({ batchId, tasks: 2, completed: 2, failed: 0 });
+  expect(sink.events.at(-2)).toBe("batch");
+  expect(sink.data("batch").at(-1)).toMatchObject({ completed: 2, percentage: 100 });
   expect(reports).toMatchObject([{ reason: "completed" }]);
   const again = await service.watchBatch(
     batchId,

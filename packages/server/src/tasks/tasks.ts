@@ -184,8 +184,14 @@ export class Tasks {
     const change = applyCommand(live.row, command, this.#options.now(), this.#options.settings);
     if (change.milestones.length > 0) return false;
     this.#move(live, (row) => {
-      if (isTerminal(row.status)) return row;
-      return applyCommand(row, command, this.#options.now(), this.#options.settings).row;
+      // A commit may have come between: what it refuses, or what would be a milestone by now, is no progress any more.
+      try {
+        const later = applyCommand(row, command, this.#options.now(), this.#options.settings);
+        return later.milestones.length === 0 ? later.row : row;
+      } catch (error) {
+        if (error instanceof HoldfastError) return row;
+        throw error;
+      }
     });
     return true;
   }
@@ -273,7 +279,9 @@ export class Tasks {
   }
 
   #move(live: LiveTask, change: (row: TaskRow) => TaskRow): void {
-    if (live.move(this.#options.now(), change)) this.#told(live.row);
+    if (!live.move(this.#options.now(), change)) return;
+    for (const listener of this.#listeners) listener(live.row);
+    this.#publish(live.row);
   }
 
   #committed({ row, milestones }: Committed): void {
@@ -281,18 +289,18 @@ export class Tasks {
     const channels = this.#channels(row);
     const watched = channels.some((name) => hub.listeners(name) > 0);
     this.#live.get(row.id)?.replace(row, now());
+    // Sums first: a stream that ends with this milestone has them at its end.
+    for (const listener of this.#listeners) listener(row);
     if (watched) {
       // Whoever watches its batch must be able to show a task that was made this moment.
       if (!this.#live.has(row.id)) this.#live.set(row.id, new LiveTask(row, now()));
       for (const milestone of milestones) hub.publishMilestone(channels, toMilestone(milestone));
     }
-    if (isTerminal(row.status)) for (const listener of this.#listeners) listener(row);
-    else this.#told(row);
+    if (!isTerminal(row.status)) this.#publish(row);
   }
 
-  #told(row: TaskRow): void {
+  #publish(row: TaskRow): void {
     const { hub, now } = this.#options;
-    for (const listener of this.#listeners) listener(row);
     const channels = this.#channels(row);
     const live = this.#live.get(row.id);
     if (live !== undefined) live.toldSpeed = live.speed(now());
