@@ -1,0 +1,53 @@
+import { readFileSync } from "node:fs";
+import type { HoldfastOptions } from "@holdfast/server";
+import type { Settings } from "./settings.js";
+import { UsageError } from "./usage-error.js";
+
+/** What the embedded server calls the same settings; the TLS files are read here. Throws UsageError. */
+export function toServerOptions(
+  settings: Settings,
+  rest: Pick<HoldfastOptions, "logger" | "pageDir">,
+): HoldfastOptions {
+  const { "tls-cert": cert, "tls-key": key } = settings;
+  return {
+    port: settings.port,
+    host: settings.host,
+    basePath: settings["base-path"],
+    dataDir: settings["data-dir"],
+    heartbeatMs: settings.heartbeat,
+    progressIntervalMs: settings["progress-interval"],
+    maxUploadBytes: settings["max-upload-size"],
+    minFreeDiskBytes: settings["min-free-disk"],
+    uploadExpiryMs: settings["upload-expiry"],
+    processingTimeoutMs: settings["processing-timeout"],
+    retentionMs: settings.retention,
+    maxStreamAgeMs: settings["max-stream-age"],
+    drainWindowMs: settings["drain-window"],
+    headerTimeoutMs: settings["header-timeout"],
+    readTimeoutMs: settings["read-timeout"],
+    writeTimeoutMs: settings["write-timeout"],
+    idleTimeoutMs: settings["idle-timeout"],
+    tls:
+      cert === null || key === null
+        ? null
+        : { cert: readPem(cert, "tls-cert"), key: readPem(key, "tls-key") },
+    corsOrigins: settings["cors-origin"],
+    authSecret: settings["auth-secret"],
+    insecure: settings.insecure,
+    ...rest,
+  };
+}
+
+function readPem(path: string, name: string): string {
+  let pem: string;
+  try {
+    pem = readFileSync(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`${name} can't be read: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  if (!pem.includes("-----BEGIN"))
+    throw new UsageError(`${name} must be a PEM file: got ${path}, which has no -----BEGIN line`);
+  return pem;
+}
