@@ -46,19 +46,15 @@ test.each([
 
 test("any value at all comes through behind =", () => {
   fc.assert(
-    fc.property(
-      fc.string(),
-      (value) => {
- expect(read(`--data-dir=${value}`)).toEqual({ "data-dir": value });
-      },
-    ),
+    fc.property(fc.string(), (value) => {
+      expect(read(`--data-dir=${value}`)).toEqual({ "data-dir": value });
+    }),
   );
 });
 
 test("whatever the arguments, they are read or refused in words", () => {
   const words = fc.array(
-    fc.oneof(fc.constantFrom("--port", "--insecure", "--", "-", "--=", "-x"), fc.string();
-}),
+    fc.oneof(fc.constantFrom("--port", "--insecure", "--", "-", "--=", "-x"), fc.string()),
   );
   fc.assert(
     fc.property(words, (args) => {
