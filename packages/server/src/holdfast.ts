@@ -16,6 +16,7 @@ import { invalidField } from "./http/field-error.js";
 import { Listener, type ListeningAddress } from "./http/listener.js";
 import { Metrics } from "./http/metrics.js";
 import { mount, type MountedHandler } from "./http/mount.js";
+import { sendProblem } from "./http/problem.js";
 import { toTaskId } from "./http/route-context.js";
 import { parseOptions, type HoldfastOptions, type HoldfastSettings } from "./options.js";
 import { openSqliteStore } from "./stores/sqlite-store.js";
@@ -90,6 +91,7 @@ class Service implements Holdfast {
   readonly #door: Door;
   #listener: Listener | undefined;
   #closing: Promise<void> | undefined;
+  #doorOpen = true;
 
   static async open(settings: HoldfastSettings, store: Store): Promise<Service> {
     const parts = assemble(settings, store);
@@ -129,7 +131,10 @@ class Service implements Holdfast {
     this.handler = mount({
       basePath: parts.settings.basePath,
       owns: door.owns,
-      routing: (request, response) => door.app.routing(request, response),
+      routing: (request, response) => {
+        if (this.#doorOpen) door.app.routing(request, response);
+        else sendProblem(response, goingAway()); // a host's own server outlives us
+      },
     });
   }
 
@@ -142,7 +147,7 @@ class Service implements Holdfast {
   }
 
   async listen(): Promise<ListeningAddress> {
-    if (this.draining) throw new HoldfastError("DRAINING", "this Holdfast is closed; create another");
+    if (this.draining) throw goingAway();
     const { settings, logger } = this.#parts;
     const listener = new Listener(settings, logger, this.handler);
     const address = await listener.listen();
@@ -161,6 +166,7 @@ class Service implements Holdfast {
     listener?.stopAccepting();
     await this.#step("draining streams", DRAIN_GRACE_MS, engine.drain(settings.drainWindowMs));
     if (listener !== undefined) await listener.close(REQUEST_GRACE_MS);
+    this.#doorOpen = false;
     await this.#step("closing the door", STEP_GRACE_MS, this.#door.app.close());
     await this.#step("stopping deadlines", STEP_GRACE_MS, deadlines.close());
     batches.stop();
@@ -183,6 +189,12 @@ class Service implements Holdfast {
       clearTimeout(timer);
     }
   }
+}
+
+function goingAway(): HoldfastError {
+  return new HoldfastError("DRAINING", "the server is going away; come back in a moment", {
+    retryAfterSeconds: 1,
+  });
 }
 
 type Parts = ReturnType<typeof assemble>;

@@ -6,11 +6,15 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { STREAM_HEADERS } from "@holdfast/protocol";
-import type { Logger } from "pino";
+
+/** A pino logger is one. */
+export interface LineLogger {
+  info(line: object, message: string): void;
+}
 
 export interface SseMiddlewareOptions {
   /** Undefined: no log. */
-  readonly logger?: Pick<Logger, "info"> | undefined;
+  readonly logger?: LineLogger | undefined;
 }
 
 /** What only the writer of the stream knows about its end. */
@@ -53,7 +57,7 @@ export function sseMiddleware(options: SseMiddlewareOptions = {}): ConnectMiddle
   };
 }
 
-function logStream(logger: Pick<Logger, "info">, request: IncomingMessage, response: ServerResponse): void {
+function logStream(logger: LineLogger, request: IncomingMessage, response: ServerResponse): void {
   const openedAtMs = performance.now();
   const line = { method: request.method, path: toLoggedPath(request) };
   logger.info(line, "stream opened");
