@@ -8,7 +8,6 @@ export { sseMiddleware, type ConnectMiddleware, type SseMiddlewareOptions } from
 export { signToken, type NewToken } from "./http/token.js";
 export {
   OptionError,
-  suggest,
   type Action,
   type Authorize,
   type AuthorizeAnswer,

@@ -145,8 +145,8 @@ export function parseOptions(options: HoldfastOptions): HoldfastSettings {
   return Object.freeze(parsed);
 }
 
-/** `did you mean x?`, or the list of what there is. Also for the command line's own names. */
-export function suggest(name: string, known: readonly string[]): string {
+/** `did you mean x?`, or the list of what there is. */
+function suggest(name: string, known: readonly string[]): string {
   const best = known
     .map((candidate) => ({ candidate, edits: distance(name.toLowerCase(), candidate.toLowerCase()) }))
     .toSorted((a, b) => a.edits - b.edits)[0];

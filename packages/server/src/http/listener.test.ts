@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
@@ -69,6 +70,18 @@ test("a head above 16 KiB is answered 431", async () => {
   const { text } = await talk(port, `GET / HTTP/1.1\r\nHost: a\r\nX-Big: ${"x".repeat(20_000)}\r\n\r\n`);
   expect(text).toMatch(/^HTTP\/1\.1 431 /);
   expect(text).toContain('"code":"HEADERS_TOO_LARGE"');
+});
+
+test("a head that can't be parsed is logged without its bytes, which may hold a token", async () => {
+  const { port, logs } = await serve();
+  const { text } = await talk(port, "GET /healthz?token=s3cret HTTP/1.1\r\nHost: a\r\nno colon here\r\n\r\n");
+  expect(text).toMatch(/^HTTP\/1\.1 400 /);
+  expect(logs).toContainEqual(
+    expect.objectContaining({ msg: "request refused by the parser", code: "HPE_INVALID_HEADER_TOKEN" }),
+  );
+  const raw = JSON.stringify(logs);
+  expect(raw).not.toContain("s3cret");
+  expect(raw).not.toContain(JSON.stringify([...Buffer.from("s3cret")]).slice(1, -1));
 });
 
 test("whatever bytes a client sends, it never gets a 5xx, and the server lives on", async () => {
@@ -164,6 +177,29 @@ test("whatever JSON a client sends, the answer is no 5xx and every refusal is a 
     { numRuns: 300 },
   );
 }, 60_000);
+
+test("an answer that its client does not take is let go at the write timeout", async () => {
+  const { port, api } = await serve({ writeTimeoutMs: 200 });
+  const large = { text: "x".repeat(1_000_000) };
+  await Promise.all(
+    Array.from({ length: 30 }, async () => await fetch(`${api}/tasks`, json("POST", { metadata: large }))),
+  );
+  let received = 0;
+  const socket = connect(
+    port,
+    "127.0.0.1",
+    () => void socket.write("GET /api/v1/tasks HTTP/1.1\r\nHost: a\r\n\r\n"),
+  );
+  socket.on("error", () => undefined); // reset by the server: what is expected
+  socket.pause();
+  await new Promise((resolve) => void setTimeout(resolve, 800));
+  const closed = new Promise((resolve) => void socket.once("close", resolve));
+  socket.on("data", (chunk: Buffer) => {
+    received += chunk.byteLength;
+  });
+  await closed;
+  expect(received).toBeLessThan(30_000_000);
+});
 
 test("HTTP/1.0 gets no chunked coding, and its stream ends by closing", async () => {
   const { port, api } = await serve();

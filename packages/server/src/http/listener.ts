@@ -119,7 +119,8 @@ export class Listener {
   }
 
   #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
-    this.#logger.debug({ err: error }, "request refused by the parser");
+    // Not the error itself: it carries the raw packet, and that may hold a token.
+    this.#logger.debug({ code: error.code, reason: error.message }, "request refused by the parser");
     if (!socket.writable || socket.destroyed || error.code === "ECONNRESET") {
       socket.destroy();
       return;
