@@ -8,10 +8,14 @@ import { expect, test } from "vitest";
 const root = new URL("../", import.meta.url);
 
 function cited(): Map<string, string[]> {
-  const files = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "packages", "web", "e2e"], {
-    cwd: root,
-    encoding: "utf8",
-  })
+  const files = execFileSync(
+    "git",
+    ["ls-files", "--cached", "--others", "--exclude-standard", "packages", "web", "e2e"],
+    {
+      cwd: root,
+      encoding: "utf8",
+    },
+  )
     .split("\n")
     .filter((path) => /\.(ts|tsx|mjs)$/.test(path));
   const found = new Map<string, string[]>();

@@ -15,13 +15,11 @@ class FakeProcess implements CommandIo {
   readonly env: { [name: string]: string } = {};
   readonly signals: EventEmitter = new EventEmitter();
   readonly exits: number[] = [];
-  readonly written: EventEmitter = new EventEmitter();
   out = "";
   err = "";
   readonly stdout = {
     write: (text: string): void => {
       this.out += text;
-      this.written.emit("text");
     },
   };
   readonly stderr = { write: (text: string): void => void (this.err += text) };
@@ -29,12 +27,9 @@ class FakeProcess implements CommandIo {
 
   /** Waits for a log line with a URL. */
   async url(): Promise<string> {
-    for (;;) {
-      const line = this.out.split("\n").find((one) => one.includes('"url"'));
-      if (line !== undefined) return String((JSON.parse(line) as { url: unknown }).url);
-      // oxlint-disable-next-line no-await-in-loop -- lines come one after the other
-      await once(this.written, "text");
-    }
+    const found = (): string | undefined => this.out.split("\n").find((line) => line.includes('"url"'));
+    const line = await vi.waitUntil(found, { timeout: 10_000, interval: 5 });
+    return String((JSON.parse(line) as { url: unknown }).url);
   }
 }
 

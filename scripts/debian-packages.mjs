@@ -1,0 +1,57 @@
+/**
+ * What the suites need from Debian, and how it gets there: as root with apt-get, else it is said what is missing.
+ * Called by: test.mjs. A new need is one line here and its name in suites.mjs.
+ */
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/** Package → a command that it brings. */
+const COMMANDS = {
+  "apache2-utils": "ab",
+  chromium: "chromium",
+  curl: "curl",
+  "firefox-esr": "firefox-esr",
+  iproute2: "tc",
+  openssl: "openssl",
+};
+
+/** @typedef {keyof typeof COMMANDS} DebianPackage */
+
+/** @param {readonly DebianPackage[]} packages @returns {readonly DebianPackage[]} */
+export function findMissing(packages) {
+  return packages.filter((name) => !hasCommand(COMMANDS[name]));
+}
+
+/** Returns why it can't be done, or undefined when apt-get was content. @param {readonly DebianPackage[]} packages */
+export function installDebianPackages(packages) {
+  if (process.getuid?.() !== 0) return "not root";
+  if (!hasCommand("apt-get")) return "no apt-get here";
+  const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
+  for (const args of [
+    ["update", "-q"],
+    ["install", "-q", "-y", "--no-install-recommends", ...packages],
+  ]) {
+    const { status, error } = spawnSync("apt-get", args, {
+      stdio: ["ignore", "inherit", "inherit"],
+      env,
+      timeout: 900_000,
+    });
+    if (status !== 0) return `apt-get ${args[0]} failed: ${error?.message ?? `exit ${status}`}`;
+  }
+  return undefined;
+}
+
+/** @param {string} command */
+function hasCommand(command) {
+  // Not every PATH of a plain user has the directories of root's tools.
+  const directories = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin"];
+  return directories.some((directory) => {
+    try {
+      accessSync(join(directory, command), constants.X_OK);
+      return true;
+    } catch {
+      return false; // not there, or not to be run: both mean that it is missing
+    }
+  });
+}

@@ -1,0 +1,51 @@
+/**
+ * What `npm test` runs after `npm run check`, in this order. A suite is one line here; test.mjs refuses a project of e2e/vitest.config.ts
+ * that is missing from the list, since a suite that nobody runs looks like one that passes.
+ */
+import { join } from "node:path";
+
+/**
+ * @typedef {object} Suite
+ * @property {string} name
+ * @property {readonly string[]} command
+ * @property {readonly import("./debian-packages.mjs").DebianPackage[]} needs
+ * @property {number} maxMinutes killed beyond
+ * @property {boolean} cases the runner is vitest, which says how many cases it ran
+ * @property {string} file without it the suite is missing, which is a failure
+ */
+
+/**
+ * Projects of e2e/vitest.config.ts: name, what they need, minutes.
+ * @type {readonly (readonly [string, Suite["needs"], number])[]}
+ */
+const E2E_PROJECTS = [];
+
+const vitest = [
+  process.execPath,
+  join("node_modules", "vitest", "vitest.mjs"),
+  "run",
+  "--config=e2e/vitest.config.ts",
+];
+
+/** @type {readonly Suite[]} */
+export const SUITES = [
+  ...E2E_PROJECTS.map(([project, needs, maxMinutes]) => ({
+    name: `e2e ${project}`,
+    command: [...vitest, `--project=${project}`],
+    needs,
+    maxMinutes,
+    cases: true,
+    file: "e2e/vitest.config.ts",
+  })),
+  {
+    name: "bench",
+    command: [process.execPath, join("bench", "run.mjs"), "--short"],
+    needs: [],
+    maxMinutes: 5,
+    cases: false,
+    file: "bench/run.mjs",
+  },
+];
+
+/** Directories of what claims rest on; each must hold at least one file named `YYYY-MM-DD….json`. */
+export const RESULTS = ["bench/results"];
