@@ -197,6 +197,7 @@ test("an answer that its client does not take is let go at the write timeout", a
   socket.on("data", (chunk: Buffer) => {
     received += chunk.byteLength;
   });
+  socket.resume();
   await closed;
   expect(received).toBeLessThan(30_000_000);
 });
