@@ -136,6 +136,10 @@ const ARROWS: { readonly [file: string]: Arrows } = {
     refused: ["@holdfast/client"],
     allowed: ["../stores/memory-store.js", "vitest"],
   },
+  "packages/server/src/testing/x.ts": {
+    refused: ["@holdfast/client"],
+    allowed: ["@holdfast/stream/testing", "../stores/memory-store.js"],
+  },
   "packages/server/src/stores/x.ts": {
     refused: ["../http/door.js", "../uploads/receive.js", "@holdfast/client"],
     allowed: ["../tasks/task-row.js", "./sqlite-schema.js", "@photostructure/sqlite"],
