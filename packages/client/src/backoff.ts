@@ -1,0 +1,35 @@
+/** The longest wait between two attempts, unless the server asks for more by `Retry-After`. */
+export const BACKOFF_CAP_MS = 30_000;
+
+// A date far ahead is a wrong clock more often than a wish; and a timer above 2^31 ms fires at once.
+const MAX_RETRY_AFTER_MS = 3_600_000;
+
+export interface BackoffInput {
+  /** The server's `retry:`, else the option. */
+  readonly baseMs: number;
+  /** Consecutive failures, this one included; at least 1. */
+  readonly failures: number;
+  /** `Retry-After`; 0 for none. */
+  readonly floorMs: number;
+  /** 0 ≤ x < 1. */
+  readonly random: number;
+}
+
+/**
+ * Full jitter: evenly spread between the floor and the ceiling `base × 2^(failures − 1)`, capped. A floor above the ceiling is
+ * spread over one base more, else every client told the same `Retry-After` would come back in the same millisecond.
+ */
+export function backoffDelayMs({ baseMs, failures, floorMs, random }: BackoffInput): number {
+  const base = Math.min(baseMs, BACKOFF_CAP_MS);
+  const ceiling = Math.min(BACKOFF_CAP_MS, base * 2 ** (failures - 1));
+  const top = floorMs === 0 ? ceiling : Math.max(ceiling, floorMs + base);
+  return Math.round(floorMs + random * (top - floorMs));
+}
+
+/** `Retry-After` in seconds or as an HTTP date → milliseconds from now, 0 when absent or unreadable, at most an hour. */
+export function parseRetryAfterMs(header: string | null, nowMs: number): number {
+  if (header === null) return 0;
+  const text = header.trim();
+  const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
+  return Number.isFinite(ms) ? Math.min(Math.max(0, ms), MAX_RETRY_AFTER_MS) : 0;
+}
