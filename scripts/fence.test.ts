@@ -95,6 +95,7 @@ const ARROWS: { readonly [file: string]: Arrows } = {
       "@holdfast/client",
       "@holdfast/cli",
       "@holdfast/web",
+      "@holdfast/stream/testing",
       "@holdfast/protocol/src/id.js",
       "../../client/src/index.js",
       "../../../web/src/app.js",

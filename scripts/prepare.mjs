@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { hashFile, hashTimes, readStamp, root, writeStamp } from "./stamp.mjs";
 
+const QUIET = ["--no-audit", "--no-fund", "--loglevel=error"];
 const BUILT_FROM = ["packages", "web", "tsconfig.json", "tsconfig.base.json", "package-lock.json"];
 const BUILT = ["packages/cli/dist/bin.js", "web/dist/index.html"];
 
@@ -16,7 +17,19 @@ export function installPackages() {
   if (existsSync(join(root, "node_modules", ".package-lock.json")) && readStamp("installed") === stamp)
     return;
   console.log("holdfast: installing packages (npm ci) …");
-  run("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"]);
+  const { status, stderr, error } = spawnSync("npm", ["ci", ...QUIET], {
+    cwd: root,
+    stdio: ["ignore", "inherit", "pipe"],
+    encoding: "utf8",
+  });
+  if (error !== undefined) throw error;
+  if (status !== 0) {
+    // `npm ci` refuses a lock file that lacks the optional packages of other platforms, as one written behind a registry that does
+    // not carry them all does. Versions are exact either way, and nothing is written into the lock file.
+    if (!stderr.includes("EUSAGE")) throw new Error(`npm ci failed:\n${stderr}`);
+    console.log("holdfast: package-lock.json is not complete for this registry; npm install …");
+    run("npm", ["install", "--no-save", ...QUIET]);
+  }
   writeStamp("installed", stamp);
 }
 
