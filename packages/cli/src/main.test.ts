@@ -1,6 +1,6 @@
 import { createServer } from "node:net";
 import { EventEmitter, once } from "node:events";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -136,6 +136,16 @@ test.each([
   expect(await main(args, io)).toBe(2);
   expect(io.err).toContain(`holdfast: ${message}`);
   expect(io.err.split("\n")).toHaveLength(2);
+});
+
+test("a key where the certificate belongs is refused before anything is opened", async () => {
+  const key = join(directory, "key.pem");
+  writeFileSync(key, "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n");
+  expect(await serveOn("--tls-cert", key, "--tls-key", key)).toBe(2);
+  expect(io.err).toBe(
+    `holdfast: tls-cert must hold a PEM block of a certificate: got ${key}, which has none\n`,
+  );
+  expect(existsSync(join(directory, "data"))).toBe(false);
 });
 
 test("an unknown HOLDFAST_ variable is refused", async () => {

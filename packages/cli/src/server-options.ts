@@ -30,7 +30,7 @@ export function toServerOptions(
     tls:
       cert === null || key === null
         ? null
-        : { cert: readPem(cert, "tls-cert"), key: readPem(key, "tls-key") },
+        : { cert: readPem(cert, "tls-cert", "CERTIFICATE"), key: readPem(key, "tls-key", "PRIVATE KEY") },
     corsOrigins: settings["cors-origin"],
     authSecret: settings["auth-secret"],
     insecure: settings.insecure,
@@ -38,7 +38,7 @@ export function toServerOptions(
   };
 }
 
-function readPem(path: string, name: string): string {
+function readPem(path: string, name: string, label: string): string {
   let pem: string;
   try {
     pem = readFileSync(path, "utf8");
@@ -47,7 +47,10 @@ function readPem(path: string, name: string): string {
       cause: error,
     });
   }
-  if (!pem.includes("-----BEGIN"))
-    throw new UsageError(`${name} must be a PEM file: got ${path}, which has no -----BEGIN line`);
-  return pem;
+  // Other blocks may stand before it, and its label may say more: `EC PARAMETERS`, `EC PRIVATE KEY`.
+  const labels = [...pem.matchAll(/-----BEGIN ([A-Z0-9 ]+)-----/g)].map((match) => match[1] ?? "");
+  if (labels.some((one) => one.endsWith(label))) return pem;
+  throw new UsageError(
+    `${name} must hold a PEM block of a ${label.toLowerCase()}: got ${path}, which has none`,
+  );
 }
