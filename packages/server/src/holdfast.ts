@@ -10,6 +10,8 @@
 import { parseBatchId, parseTaskId, type Json, type Task } from "@holdfast/protocol";
 import { StreamEngine } from "@holdfast/stream";
 import { pino } from "pino";
+import { join } from "node:path";
+import { FileBlobStore } from "./blobs/file-blob-store.js";
 import { HoldfastError } from "./errors.js";
 import { openDoor, type Door } from "./http/door.js";
 import { invalidField } from "./http/field-error.js";
@@ -18,6 +20,7 @@ import { Metrics } from "./http/metrics.js";
 import { mount, type MountedHandler } from "./http/mount.js";
 import { sendProblem } from "./http/problem.js";
 import { toTaskId } from "./http/route-context.js";
+import { addUploadRoutes } from "./http/upload-routes.js";
 import { parseOptions, type HoldfastOptions, type HoldfastSettings } from "./options.js";
 import { openSqliteStore } from "./stores/sqlite-store.js";
 import type { Store } from "./stores/store.js";
@@ -26,6 +29,7 @@ import { Deadlines } from "./tasks/deadlines.js";
 import { Streams } from "./tasks/streams.js";
 import { openTaskHandle, type TaskHandle } from "./tasks/task-handle.js";
 import { Tasks } from "./tasks/tasks.js";
+import { Uploads } from "./uploads/uploads.js";
 
 /** A job of the host's own. */
 export interface NewHostTask {
@@ -66,6 +70,8 @@ export interface Holdfast {
 const RECONNECT_MS = 1_000;
 /** What requests under way get at `close()` before their sockets are let go. */
 const REQUEST_GRACE_MS = 5_000;
+/** What a body that is nearly whole gets to finish; a longer one is parked and gone on with after the restart. */
+const UPLOAD_GRACE_MS = 2_000;
 /** A session lets go of a deaf peer after 5 s by itself; this is for the case that it does not. */
 const DRAIN_GRACE_MS = 8_000;
 /** Any other step of closing: a disk that hangs must not keep the process. */
@@ -95,12 +101,15 @@ class Service implements Holdfast {
 
   static async open(settings: HoldfastSettings, store: Store): Promise<Service> {
     const parts = assemble(settings, store);
+    await parts.uploads.recover(await store.listReceiving());
     const cancel = async (id: string, reason: string | null): Promise<void> => {
-      await parts.tasks.command(toTaskId(id), { type: "cancel", reason });
+      const row = await parts.tasks.read(toTaskId(id));
+      if (row.kind === "upload") await parts.uploads.cancel(row.id, reason);
+      else await parts.tasks.command(row.id, { type: "cancel", reason });
     };
     const door = await openDoor({
       context: { ...parts, cancel, draining: () => service.draining },
-      uploads: undefined,
+      uploads: async (scope) => addUploadRoutes(scope, parts),
       batchOf: async (text) => {
         const id = parseTaskId(text);
         if (id === undefined) return undefined;
@@ -161,10 +170,11 @@ class Service implements Holdfast {
   }
 
   async #close(): Promise<void> {
-    const { settings, engine, deadlines, batches, tasks, metrics, store } = this.#parts;
+    const { settings, engine, uploads, deadlines, batches, tasks, metrics, store } = this.#parts;
     const listener = this.#listener;
     listener?.stopAccepting();
     await this.#step("draining streams", DRAIN_GRACE_MS, engine.drain(settings.drainWindowMs));
+    await this.#step("parking uploads", STEP_GRACE_MS, uploads.park(UPLOAD_GRACE_MS));
     if (listener !== undefined) await listener.close(REQUEST_GRACE_MS);
     this.#doorOpen = false;
     await this.#step("closing the door", STEP_GRACE_MS, this.#door.app.close());
@@ -225,9 +235,30 @@ function assemble(settings: HoldfastSettings, store: Store) {
     now,
     onError,
   });
-  const deadlines = new Deadlines({ store, tasks, removeContent: async () => undefined, now, onError });
+  const blobs = new FileBlobStore(join(settings.dataDir, "blobs"));
+  const uploads = new Uploads({ tasks, blobs, settings, onError });
+  const deadlines = new Deadlines({
+    store,
+    tasks,
+    removeContent: async (row) => await uploads.removeBytes(row),
+    now,
+    onError,
+  });
   const metrics = new Metrics({ engine, store, tasks });
-  return { settings, logger, onError, store, engine, tasks, batches, streams, deadlines, metrics };
+  return {
+    settings,
+    logger,
+    onError,
+    store,
+    engine,
+    tasks,
+    batches,
+    streams,
+    blobs,
+    uploads,
+    deadlines,
+    metrics,
+  };
 }
 
 async function createHostTask({ tasks, onError }: Parts, task: NewHostTask): Promise<TaskHandle> {

@@ -54,3 +54,16 @@ export const REPORT_SCHEMA: JsonSchema = {
     data: {},
   },
 };
+
+export const NEW_UPLOAD_SCHEMA: JsonSchema = {
+  type: "object",
+  additionalProperties: false,
+  properties: {
+    id: ID_SCHEMA,
+    filename: { type: ["string", "null"], maxLength: 1_024 },
+    total: { type: ["integer", "null"], minimum: 0, maximum: Number.MAX_SAFE_INTEGER },
+    metadata: METADATA_SCHEMA,
+    batchId: { type: ["string", "null"], pattern: ID_SCHEMA["pattern"] },
+    processing: { enum: ["none", "external"] },
+  },
+};

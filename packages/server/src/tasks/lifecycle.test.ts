@@ -56,7 +56,7 @@ const lost = { type: "fail", code: "CRASH", message: "worker crashed", retryable
 const amount = fc.integer({ min: 0, max: 200 });
 const attempts = fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined });
 const anyCommand: fc.Arbitrary<Command> = fc.oneof(
-  fc.constant<Command>({ type: "begin" }),
+  fc.constant<Command>({ type: "begin", oneShot: false }),
   amount.map((total): Command => ({ type: "declareTotal", total })),
   amount.map((done): Command => ({ type: "received", done, result: null })),
   fc.constant<Command>({ type: "fail", error: { code: "X", message: "x", retryable: true } }),
@@ -115,11 +115,15 @@ test("whatever happens in whatever order, a task ends at most once and nothing c
 });
 
 test("the last byte completes an upload, or hands it to its producer", () => {
-  const none = run(row({ kind: "upload" }), { type: "begin" }, { type: "received", done: 100, result: null });
+  const none = run(
+    row({ kind: "upload" }),
+    { type: "begin", oneShot: false },
+    { type: "received", done: 100, result: null },
+  );
   expect(none.events).toEqual(["status", "complete"]);
   const external = run(
     row({ kind: "upload", processing: "external" }),
-    { type: "begin" },
+    { type: "begin", oneShot: false },
     { type: "received", done: 100, result: null },
   );
   expect(external.events).toEqual(["status", "status"]);

@@ -50,7 +50,7 @@ export type Report = { readonly attempt?: number; readonly leaseSeconds?: number
 
 export type Command =
   /** The first byte is about to be stored. */
-  | { readonly type: "begin" }
+  | { readonly type: "begin"; readonly oneShot: boolean }
   | { readonly type: "declareTotal"; readonly total: number }
   /** All bytes are stored and synced. */
   | { readonly type: "received"; readonly done: number; readonly result: Json }
@@ -78,7 +78,7 @@ export function applyCommand(
   const draft = new Draft(row, nowMs, settings);
   switch (command.type) {
     case "begin":
-      draft.begin("uploading");
+      draft.begin("uploading", command.oneShot);
       break;
     case "declareTotal":
       draft.declareTotal(command.total);
@@ -144,8 +144,8 @@ class Draft {
     return { row: { ...moved, dueAtMs: deadlineMs(moved, this.#settings) }, milestones: this.#milestones };
   }
 
-  begin(status: "uploading" | "processing"): void {
-    this.#set({ seenAtMs: this.#nowMs });
+  begin(status: "uploading" | "processing", oneShot: boolean = this.#row.oneShot): void {
+    this.#set({ seenAtMs: this.#nowMs, oneShot });
     if (this.#row.status === "pending") this.#status(status);
   }
 

@@ -45,6 +45,7 @@ export function newTaskRow(task: NewTask, nowMs: number): Change {
       stage: null,
       attempt: 1,
       retryUntilMs: null,
+      oneShot: false,
       done: 0,
       producerPercentage: null,
       result: null,

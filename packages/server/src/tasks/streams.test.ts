@@ -112,7 +112,7 @@ test("status, snapshot and stream agree at every moment", async () => {
   const { id } = await service.upload();
   const { sink } = await service.watch(id);
   const hold = await service.tasks.hold(id);
-  await service.tasks.command(id, { type: "begin" });
+  await service.tasks.command(id, { type: "begin", oneShot: false });
   for (const done of [10, 5, 20, 300, 30]) {
     hold.stored(done);
     const shown = service.tasks.toWire(hold.row);

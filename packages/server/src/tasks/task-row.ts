@@ -26,6 +26,8 @@ export interface TaskRow {
   readonly batchId: BatchId | null;
   /** Who completes an upload: its last byte, or a producer. */
   readonly processing: "none" | "external";
+  /** Its bytes come in one request; when that is cut, also by a crash, nobody can go on with it. */
+  readonly oneShot: boolean;
   readonly result: Json;
   readonly error: TaskError | null;
   readonly reason: string | null;

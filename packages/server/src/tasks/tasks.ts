@@ -41,6 +41,8 @@ export interface TaskHold {
   readonly ended: AbortSignal;
   /** Says how many bytes are stored now. Never throws; what goes backward or beyond the total is ignored. */
   stored(done: number): void;
+  /** Says what a start has found stored: the one place where `done` may be less than it was. */
+  recovered(done: number): void;
   release(): void;
 }
 
@@ -213,6 +215,9 @@ export class Tasks {
           const next = { ...row, done: Math.max(row.done, bounded), seenAtMs: now() };
           return { ...next, dueAtMs: deadlineMs(next, settings) };
         });
+      },
+      recovered: (done) => {
+        this.#move(live, (row) => ({ ...row, done }));
       },
       release: () => {
         if (released) return;

@@ -93,7 +93,7 @@ export class Service {
 
   async receive(id: TaskId, done = 100): Promise<void> {
     const hold = await this.tasks.hold(id);
-    await this.tasks.command(id, { type: "begin" });
+    await this.tasks.command(id, { type: "begin", oneShot: false });
     hold.stored(done);
     if (done === 100) await this.tasks.command(id, { type: "received", done, result: null });
     hold.release();

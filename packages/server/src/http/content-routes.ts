@@ -1,0 +1,158 @@
+/**
+ * The bytes of an upload by PUT and GET.
+ *
+ * PUT without Content-Range brings the whole content; with it, a part that begins where the upload stands. GET answers ranges
+ * (one at a time) and is always an attachment in a sandbox: what people upload must never run on this origin.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
+import type { BlobStore } from "../blobs/blob-store.js";
+import { HoldfastError } from "../errors.js";
+import type { TaskRow } from "../tasks/task-row.js";
+import type { Tasks } from "../tasks/tasks.js";
+import type { Uploads } from "../uploads/uploads.js";
+import { toTaskId, type IdParams } from "./route-context.js";
+import { lingerAfter, readBodyLength, toIncoming } from "./upload-body.js";
+
+export interface ContentContext {
+  readonly tasks: Tasks;
+  readonly uploads: Uploads;
+  readonly blobs: BlobStore;
+}
+
+interface Range {
+  readonly start: number;
+  /** Exclusive. */
+  readonly end: number;
+}
+
+export function addContentRoutes(app: FastifyInstance, { tasks, uploads, blobs }: ContentContext): void {
+  app.put<{ Params: IdParams }>(
+    "/uploads/:id/content",
+    { schema: { summary: "Send the content of an upload as raw bytes" } },
+    async (request, reply) => {
+      const id = toTaskId(request.params.id);
+      await request.authorize("upload", { taskId: id });
+      lingerAfter(reply);
+      const row = await tasks.read(id);
+      const part = readContentRange(request, row);
+      if (part.total !== null && row.total === null) await uploads.declareTotal(id, part.total);
+      const after = await uploads.take(
+        id,
+        toIncoming(request, { offset: part.offset, isLast: part.isLast, oneShot: false }),
+      );
+      return await reply.send(tasks.toWire(after));
+    },
+  );
+
+  app.get<{ Params: IdParams }>(
+    "/uploads/:id/content",
+    { schema: { summary: "The stored bytes, with Range" } },
+    async (request, reply) => {
+      const id = toTaskId(request.params.id);
+      await request.authorize("watch", { taskId: id });
+      const row = assertStored(await tasks.read(id));
+      const etag = `"${row.blobKey}"`;
+      void reply.headers({
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "private, no-cache",
+        "Content-Disposition": toDisposition(row.filename ?? row.id),
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Content-Type": "application/octet-stream",
+        "X-Content-Type-Options": "nosniff",
+        ETag: etag,
+      });
+      // [rfc9110 §13.1.5] a range of another version would be glued to this one.
+      const condition = request.headers["if-range"];
+      const range =
+        condition === undefined || condition === etag ? readRange(request, reply, row.done) : undefined;
+      const { start, end } = range ?? { start: 0, end: row.done };
+      if (range !== undefined) {
+        void reply.code(206).header("Content-Range", `bytes ${start}-${end - 1}/${row.done}`);
+      }
+      void reply.header("Content-Length", String(end - start));
+      if (end === start) return await reply.send("");
+      return await reply.send(blobs.read(row.blobKey, { start, end }));
+    },
+  );
+}
+
+interface Part {
+  readonly offset: number;
+  readonly total: number | null;
+  readonly isLast: boolean;
+}
+
+/** Throws INVALID_REQUEST, INVALID_FIELD. */
+function readContentRange(request: FastifyRequest, row: TaskRow): Part {
+  const header = request.headers["content-range"];
+  const length = readBodyLength(request);
+  if (header === undefined) {
+    if (length !== null && row.total !== null && length < row.total) {
+      throw new HoldfastError(
+        "INVALID_FIELD",
+        `the body is not the whole content: got ${length} bytes, total ${row.total}; send all of it, a part with Content-Range, or tus`,
+        { field: "Content-Length" },
+      );
+    }
+    return { offset: 0, total: null, isLast: true };
+  }
+  const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(header);
+  const [, first = "", last = "", of = ""] = match ?? [];
+  const offset = Number(first);
+  const size = Number(last) - offset + 1;
+  const total = of === "*" ? null : Number(of);
+  const fits = total === null || Number(last) < total;
+  if (match === null || size <= 0 || !fits || (length !== null && length !== size)) {
+    throw new HoldfastError(
+      "INVALID_REQUEST",
+      `Content-Range must be bytes first-last/total and as long as the body: got ${JSON.stringify(header.slice(0, 80))}`,
+      { field: "Content-Range" },
+    );
+  }
+  return { offset, total, isLast: false };
+}
+
+/** Throws CONTENT_NOT_READY, CONTENT_GONE, TASK_NOT_FOUND. */
+function assertStored(row: TaskRow): TaskRow & { readonly blobKey: string } {
+  if (row.kind !== "upload")
+    throw new HoldfastError("TASK_NOT_FOUND", `task ${row.id} is no upload: it has no content`);
+  if (row.status === "pending" || row.status === "uploading") {
+    throw new HoldfastError(
+      "CONTENT_NOT_READY",
+      `upload ${row.id} has ${row.done} of ${row.total ?? "its"} bytes; its content can be read when all are stored`,
+    );
+  }
+  if (row.blobKey === null || row.status === "failed" || row.status === "cancelled") {
+    throw new HoldfastError("CONTENT_GONE", `the content of upload ${row.id} was removed`);
+  }
+  return { ...row, blobKey: row.blobKey };
+}
+
+/** [rfc9110 §14.2] a Range that is malformed or of several parts is ignored; one that can't be satisfied is refused. */
+function readRange(request: FastifyRequest, reply: FastifyReply, size: number): Range | undefined {
+  const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(request.headers.range ?? "");
+  const [, first = "", last = ""] = match ?? [];
+  if (match === null || (first === "" && last === "")) return undefined;
+  const start = first === "" ? Math.max(0, size - Number(last)) : Number(first);
+  const end = first === "" || last === "" ? size : Math.min(size, Number(last) + 1);
+  if (first !== "" && last !== "" && Number(last) < Number(first)) return undefined;
+  if (start < end) return { start, end };
+  void reply.header("Content-Range", `bytes */${size}`);
+  throw new HoldfastError(
+    "RANGE_NOT_SATISFIABLE",
+    `the range begins at ${start}, the content has ${size} bytes`,
+    {
+      field: "Range",
+    },
+  );
+}
+
+/** [rfc6266] the name as UTF-8, and what ASCII leaves of it for old clients. */
+function toDisposition(filename: string): string {
+  const ascii = filename.replaceAll(/[^\x20-\x7e]|["\\%]/g, "_");
+  const encoded = encodeURIComponent(filename.replaceAll(/\p{Surrogate}/gu, "_")).replaceAll(
+    /['()*]/g,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
+  return `attachment; filename="${ascii}"; filename*=UTF-8''${encoded}`;
+}

@@ -1,0 +1,92 @@
+/**
+ * `multipart/form-data`, streamed through: each file part goes to its upload as it comes, nothing is spooled.
+ *
+ * Fields that come before a file name its batch and its processing; others become metadata. A part's end is the end of its
+ * upload only when the form says so: a form that is cut leaves its last file incomplete.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Readable } from "node:stream";
+import { Busboy, type BusboyInstance } from "@fastify/busboy";
+import { HoldfastError } from "../errors.js";
+
+export interface FormFile {
+  readonly source: Readable;
+  readonly filename: string | undefined;
+  /** The fields before it. */
+  readonly fields: { readonly [name: string]: string };
+  /** Whether the part ended as a part does. */
+  readonly isWhole: () => boolean;
+}
+
+// What a form may hold beside its files; bounds of memory.
+const LIMITS = {
+  fieldNameSize: 100,
+  fieldSize: 4_096,
+  fields: 64,
+  files: 100,
+  headerPairs: 64,
+  fileSize: Infinity,
+};
+
+/** Calls `onFile` for each file in order; resolves when the form has ended and all calls have. Throws INVALID_REQUEST. */
+export async function readForm(
+  request: IncomingMessage,
+  onFile: (file: FormFile) => Promise<void>,
+): Promise<void> {
+  const { "content-type": contentType = "" } = request.headers;
+  let busboy: BusboyInstance;
+  try {
+    busboy = new Busboy({ headers: { ...request.headers, "content-type": contentType }, limits: LIMITS });
+  } catch (cause) {
+    throw new HoldfastError("INVALID_REQUEST", "the form can't be read: its Content-Type names no boundary", {
+      cause,
+    });
+  }
+  const fields: { [name: string]: string } = Object.create(null) as { [name: string]: string };
+  let running = Promise.resolve();
+  let cut: (() => void) | undefined;
+  const form = new Promise<void>((resolve, reject) => {
+    busboy.on("field", (name, value) => {
+      fields[name] = value;
+    });
+    busboy.on("file", (_name, source, filename) => {
+      let broken = false;
+      let ended = false;
+      source.once("end", () => (ended = true)).once("error", () => (broken = true));
+      cut = () => {
+        broken = true;
+        source.destroy();
+      };
+      const isWhole = (): boolean => ended && !broken;
+      // Parts come one after the other, but the next may begin before the last is stored.
+      running = running.then(async () => await onFile({ source, filename, fields: { ...fields }, isWhole }));
+      running.catch((error: unknown) => {
+        source.resume();
+        reject(error);
+      });
+    });
+    busboy.once("finish", resolve);
+    busboy.once("error", (cause) => {
+      cut?.();
+      reject(
+        new HoldfastError("INVALID_REQUEST", "the form is not well-formed multipart/form-data, or was cut", {
+          cause,
+        }),
+      );
+    });
+    request.once("close", () => {
+      if (request.complete) return;
+      cut?.();
+      reject(new HoldfastError("INVALID_REQUEST", "the client left before its form had ended"));
+    });
+  });
+  request.pipe(busboy);
+  try {
+    await form;
+  } finally {
+    // Whatever became of the form, its files are dealt with before we answer.
+    await running.catch(() => undefined);
+    request.unpipe(busboy);
+  }
+  await running;
+}

@@ -1,0 +1,44 @@
+/**
+ * The bytes of a request: how long they are said to be, whether they came whole, and what becomes of those nobody wants.
+ */
+import type { IncomingMessage } from "node:http";
+import type { FastifyReply, FastifyRequest } from "fastify";
+import type { Incoming } from "../uploads/uploads.js";
+import { parseByteCount } from "../uploads/tus-headers.js";
+
+// A client that is still sending must be able to read why it should stop; after that its socket goes.
+const LINGER_MS = 3_000;
+
+/** Content-Length, or null for a chunked body. Throws INVALID_REQUEST. */
+export function readBodyLength(request: FastifyRequest): number | null {
+  const text = request.headers["content-length"];
+  if (text !== undefined) return parseByteCount("Content-Length", text);
+  return request.headers["transfer-encoding"] === undefined ? 0 : null;
+}
+
+/** The whole body of the request, for `Uploads`. */
+export function toIncoming(
+  request: FastifyRequest,
+  rest: Pick<Incoming, "isLast" | "oneShot"> & { readonly offset?: number },
+): Incoming {
+  const { raw } = request;
+  return { source: raw, length: readBodyLength(request), isWhole: () => isWhole(raw), ...rest };
+}
+
+/** [rfc9112 §8] a message is whole when all that its framing announced has come. */
+export function isWhole(raw: IncomingMessage): boolean {
+  return raw.complete && raw.readableEnded;
+}
+
+/** Answers a body that nobody reads to its end: the answer goes out, what still comes is dropped, then the socket is let go. */
+export function lingerAfter(reply: FastifyReply): void {
+  const { raw } = reply.request;
+  reply.raw.once("finish", () => {
+    if (raw.complete) return;
+    raw.unpipe();
+    raw.resume();
+    const timer = setTimeout(() => raw.destroy(), LINGER_MS);
+    raw.once("close", () => clearTimeout(timer)).once("end", () => clearTimeout(timer));
+    raw.on("error", () => undefined); // the peer went first, which is as good
+  });
+}
