@@ -15,7 +15,6 @@ import { MemoryStore } from "./stores/memory-store.js";
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) {
-    // oxlint-disable-next-line no-await-in-loop -- in order
     await close();
   }
 });

@@ -15,7 +15,6 @@ export interface FrameFields {
 }
 
 // [html §9.2.5] CRLF, LF and CR all end a line; [html §9.2.6] an id with NULL is ignored by readers, so it is refused here.
-// oxlint-disable-next-line no-control-regex -- these three are what forges a frame
 const FORBIDDEN = /[\r\n\0]/;
 const LINE_END = /\r\n|\r|\n/;
 

@@ -104,7 +104,7 @@ test("from history to live there is no hole, no overlap and no step back, howeve
           if (one.do === "drop") {
             connection.sink.destroy();
             take();
-            const last = got.filter((text) => !text.startsWith("p")).at(-1);
+            const last = got.findLast((text) => !text.startsWith("p"));
             connection = connect(log, Number(last ?? 0), limit);
           }
         }

@@ -92,6 +92,25 @@ test("a peer that goes away is a close, once, and later writes and ends do nothi
   expect(closes).toEqual([false]);
 });
 
+test("a peer that went before the sink was made is heard to have gone", async () => {
+  let closed = (): void => {};
+  const gone = new Promise<void>((resolve) => (closed = resolve));
+  const port = await listen(
+    createServer((_request, response) => {
+      response.once("close", () => {
+        const sink = nodeSink(response, {});
+        sink.onClose(() => closed());
+        sink.write(kib(1));
+      });
+    }),
+  );
+  const request = get({ port, host: "127.0.0.1", agent: false });
+  request.on("error", () => undefined);
+  request.once("socket", (socket) => socket.once("connect", () => setImmediate(() => request.destroy())));
+  await gone;
+  expect(request.destroyed).toBe(true);
+});
+
 test("over HTTP/2 the same sink drains and ends cleanly, without a connection header", async () => {
   const closes: boolean[] = [];
   let drains = 0;

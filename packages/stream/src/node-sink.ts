@@ -29,11 +29,15 @@ export function nodeSink(response: NodeResponse, headers: { readonly [name: stri
   response.on("error", (error: Error) => {
     failure = error;
   });
-  response.on("close", () => {
+  const close = (): void => {
+    if (closed) return;
     closed = true;
     const outcome = { finished: response.writableFinished, ...(failure && { error: failure }) };
     for (const listener of closes.splice(0)) listener(outcome);
-  });
+  };
+  response.on("close", close);
+  // A peer that went while its request was being looked at has had its close event: nobody would ever hear of it.
+  if (response.destroyed || response.socket?.destroyed === true) queueMicrotask(close);
 
   const sendHead = (): void => {
     if (headSent || response.headersSent) return;

@@ -36,7 +36,11 @@ export class FileBlobStore implements BlobStore {
       await file.close();
       // The entry of a new file is the folder's data: without this a loss of power could forget the file and keep its row.
       const entry = await open(folder, "r");
-      await entry.sync().finally(async () => await entry.close());
+      try {
+        await entry.sync();
+      } finally {
+        await entry.close();
+      }
     });
   }
 
@@ -70,7 +74,11 @@ export class FileBlobStore implements BlobStore {
   async sync(key: string): Promise<void> {
     await this.#guard(async () => {
       const file = await open(this.#path(key), "r+");
-      await file.datasync().finally(async () => await file.close());
+      try {
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
     });
   }
 
@@ -123,11 +131,24 @@ class FileTail extends Writable {
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
-    this.#store([chunk]).then(() => done(), done);
+    void this.#take([chunk], done);
   }
 
   override _writev(chunks: { chunk: Buffer }[], done: (error?: Error | null) => void): void {
-    this.#store(chunks.map(({ chunk }) => chunk)).then(() => done(), done);
+    void this.#take(
+      chunks.map(({ chunk }) => chunk),
+      done,
+    );
+  }
+
+  async #take(buffers: Buffer[], done: (error?: Error | null) => void): Promise<void> {
+    try {
+      await this.#store(buffers);
+    } catch (error) {
+      done(toHoldfastError(error));
+      return;
+    }
+    done();
   }
 
   async #store(buffers: Buffer[]): Promise<void> {

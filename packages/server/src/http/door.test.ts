@@ -51,10 +51,8 @@ test("a body is neither coerced nor trimmed: each wrong field is named", async (
     [{ maxAttempts: 0 }, "/maxAttempts", ">= 1, got 0"],
   ] as const;
   for (const [body, field, said] of refusals) {
-    // oxlint-disable-next-line no-await-in-loop -- likewise
     const response = await fetch(`${api}/tasks`, json("POST", body));
     expect(response.status).toBe(422);
-    // oxlint-disable-next-line no-await-in-loop -- likewise
     const problem = (await response.json()) as { field: string; detail: string };
     expect(problem.field).toBe(field);
     expect(problem.detail).toContain(said);
@@ -132,7 +130,6 @@ test("a request repeated with its Idempotency-Key gets the same answer and chang
 test("lists go page by page", async () => {
   const { api, url, holdfast } = await serve();
   for (const id of ["a", "b", "c"]) {
-    // oxlint-disable-next-line no-await-in-loop -- in order
     await holdfast.tasks.create({ id });
   }
   interface Page {

@@ -62,7 +62,7 @@ export async function readForm(
       running = running.then(async () => await onFile({ source, filename, fields: { ...fields }, isWhole }));
       running.catch((error: unknown) => {
         source.resume();
-        reject(error);
+        reject(error instanceof Error ? error : new Error(String(error)));
       });
     });
     busboy.once("finish", resolve);

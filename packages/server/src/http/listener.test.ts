@@ -242,7 +242,6 @@ test("a host beyond loopback is refused unless somebody decides who may", async 
   await expect(refused.listen()).rejects.toThrow(/host 0\.0\.0\.0 can be reached from other machines/);
   await refused.close();
   for (const opening of [{ insecure: true }, { authSecret: "s".repeat(32) }, { authorize: () => true }]) {
-    // oxlint-disable-next-line no-await-in-loop -- one listener after the other
     const { port } = await serve({ host: "0.0.0.0", ...opening });
     expect(port).toBeGreaterThan(0);
   }

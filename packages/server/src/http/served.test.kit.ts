@@ -81,7 +81,6 @@ export async function until(condition: () => boolean): Promise<void> {
   const deadlineMs = performance.now() + 3_000;
   while (!condition()) {
     if (performance.now() > deadlineMs) throw new Error(`waited in vain for ${condition.toString()}`);
-    // oxlint-disable-next-line no-await-in-loop -- that is what waiting is
     await new Promise((resolve) => void setTimeout(resolve, 5));
   }
 }

@@ -47,9 +47,9 @@ export function addTusRoutes(app: FastifyInstance, context: TusContext): void {
     if (maxUploadBytes !== null) void reply.header("Tus-Max-Size", String(maxUploadBytes));
     return await reply.code(204).send();
   };
-  const summary = "What tus can do here";
-  app.options("/uploads", { config: { open: true }, schema: { summary } }, discover);
-  app.options("/uploads/:id", { config: { open: true }, schema: { summary } }, discover);
+  // A discovery of tus, not a part of the JSON API: it says nothing of any upload.
+  app.options("/uploads", { config: { open: true }, schema: { hide: true } }, discover);
+  app.options("/uploads/:id", { config: { open: true }, schema: { hide: true } }, discover);
   app.patch<{ Params: IdParams }>(
     "/uploads/:id",
     { schema: { summary: "tus: send bytes", params: ID_PARAMS } },
@@ -115,9 +115,9 @@ export async function headTus(
   request: IdRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  assertTus(request, reply);
   const id = toTaskId(request.params.id);
   await request.authorize("upload", { taskId: id });
+  assertTus(request, reply);
   assertPresent(await tasks.read(id));
   // A writer that may be half open has stopped when we answer: the offset is then final.
   const lock = await uploads.locks.acquire(id);
@@ -136,9 +136,9 @@ export async function deleteTus(
   request: IdRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  assertTus(request, reply);
   const id = toTaskId(request.params.id);
   await request.authorize("upload", { taskId: id });
+  assertTus(request, reply);
   const row = assertPresent(await tasks.read(id));
   if (row.status === "completed") await uploads.removeContent(id);
   else await uploads.cancel(id, "terminated by its client");
@@ -151,9 +151,9 @@ async function patchTus(
   request: IdRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  assertTus(request, reply);
   const id = toTaskId(request.params.id);
   await request.authorize("upload", { taskId: id });
+  assertTus(request, reply);
   if (request.headers["content-type"] !== TUS_BYTES) {
     throw new HoldfastError("UNSUPPORTED_MEDIA_TYPE", `a tus PATCH must be ${TUS_BYTES}`, {
       field: "Content-Type",
@@ -190,6 +190,7 @@ async function overrideTus(
   if (method === "PATCH") return await patchTus(context, request, reply);
   if (method === "DELETE") return await deleteTus(context, request, reply);
   if (method === "HEAD") return await headTus(context, request, reply);
+  await request.authorize("upload", { taskId: toTaskId(request.params.id) });
   void reply.header("Allow", "GET, HEAD, PATCH, DELETE, OPTIONS");
   throw new HoldfastError("METHOD_NOT_ALLOWED", "POST goes to the uploads, PATCH to one of them");
 }

@@ -59,7 +59,9 @@ export function addUploadRoutes(app: FastifyInstance, options: UploadRoutesOptio
     async (request, reply) => {
       lingerAfter(reply);
       if (speaksTus(request)) return await createTus(tus, request, reply);
-      const type = (request.headers["content-type"] ?? "").split(";", 1)[0]?.trim().toLowerCase();
+      const type = String((request.headers["content-type"] ?? "").split(";", 1)[0])
+        .trim()
+        .toLowerCase();
       switch (type) {
         case "application/json":
           return await created(reply, await createLater(options, request));

@@ -88,7 +88,6 @@ test("the file is sound after use", async () => {
   const directory = newDirectory();
   const store = await openSqliteStore({ directory });
   for (let i = 0; i < 50; i += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- many transactions are wanted
     await commit(store, created());
   }
   await store.close();

@@ -286,8 +286,9 @@ class SqliteStore implements Store {
     } else if (found?.["version"] !== commit.expectedVersion) {
       return { kind: "conflict" };
     }
-    const key = commit.idempotency?.key;
-    if (key !== undefined && this.#findIdempotency(key) !== undefined) return { kind: "repeated" };
+    const { idempotency } = commit;
+    if (idempotency !== undefined && this.#findIdempotency(idempotency.key) !== undefined)
+      return { kind: "repeated" };
     const before = marksOf(found === undefined ? commit.row : toRow(found));
     const { row, milestones } = applyCommit(commit, before, () => this.#clock.draw());
     const text = JSON.stringify(row);
@@ -300,8 +301,8 @@ class SqliteStore implements Store {
       const ms = Number(cursor.split("-")[1]);
       this.#sql.addMilestone.run(position, ms, id, row.batchId, event, data, ending ? 1 : 0);
     }
-    if (commit.idempotency !== undefined) {
-      const { key, fingerprint } = commit.idempotency;
+    if (idempotency !== undefined) {
+      const { key, fingerprint } = idempotency;
       this.#sql.addIdempotency.run(key, fingerprint, row.cursor, row.status, this.#now());
     }
     return { kind: "committed", row, milestones };

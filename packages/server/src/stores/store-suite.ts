@@ -137,12 +137,10 @@ export function storeSuite(name: string, open: () => Promise<StoreUnderTest>): v
         await commit(store, change(one.row, "stage"));
         await commit(store, change(two.row, "complete"));
         for (const of of [{ batchId }, { taskIds: [one.row.id, two.row.id] }]) {
-          // oxlint-disable-next-line no-await-in-loop -- one after the other reads better
           const first = await store.readMilestones({ of, after: 0, limit: 3, endingsOnlyUpTo: 0 });
           expect(first.milestones.map(({ event }) => event)).toEqual(["status", "status", "stage"]);
           expect(first.done).toBe(false);
           const after = first.milestones.at(-1)?.position ?? 0;
-          // oxlint-disable-next-line no-await-in-loop -- likewise
           const rest = await store.readMilestones({ of, after, limit: 3, endingsOnlyUpTo: 0 });
           expect(rest.milestones.map(({ event, ending }) => [event, ending])).toEqual([["complete", true]]);
           expect(rest.done).toBe(true);
@@ -171,7 +169,6 @@ export function storeSuite(name: string, open: () => Promise<StoreUnderTest>): v
         expect(await store.locate(`zz-${ms}-${row.position}`)).toBeUndefined();
         expect(await store.locate(`${store.epoch}-${ms}-${row.position + 1}`)).toBeUndefined();
         for (const text of ["", "x", "a-b-c", `${row.cursor}-1`, "-1", "🐟"]) {
-          // oxlint-disable-next-line no-await-in-loop -- one after the other reads better
           expect(await store.locate(text)).toBeUndefined();
         }
       },
@@ -198,7 +195,6 @@ export function storeSuite(name: string, open: () => Promise<StoreUnderTest>): v
       const batchId = "b" as BatchId;
       const ids: TaskId[] = [];
       for (let i = 0; i < 5; i += 1) {
-        // oxlint-disable-next-line no-await-in-loop -- the order is what is tested
         ids.push((await commit(store, created(i % 2 === 0 ? { batchId } : {}))).row.id);
       }
       const page = await store.listTasks({ limit: 2 });

@@ -149,7 +149,7 @@ class ManyStream {
     const { tasks } = this.#options;
     const newest = tasks.peek(row.id) ?? row;
     session.shown(row.id, newest.rev);
-    return encodeJsonFrame<SnapshotData>("snapshot", { task: tasks.toWire(newest) });
+    return encodeJsonFrame("snapshot", { task: tasks.toWire(newest) } satisfies SnapshotData);
   }
 
   async #read(after: number): Promise<HistoryPage> {

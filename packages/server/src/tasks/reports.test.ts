@@ -74,7 +74,6 @@ test("progress reaches watchers without a commit, and is stored on close", async
   const { version } = await service.tasks.read(id);
   const { sink } = await service.watch(id);
   for (let done = 2; done <= 50; done += 1) {
-    // oxlint-disable-next-line no-await-in-loop -- the order is what is tested
     await applyReports(service.tasks, service.store, id, [{ type: "progress", done }]);
   }
   expect(sink.data("progress").at(-1)).toMatchObject({ done: 50, percentage: 50 });

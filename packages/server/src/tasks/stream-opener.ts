@@ -67,22 +67,23 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
     event: "connected",
     data: JSON.stringify(connected),
   });
-  let unsubscribe: (() => void) | undefined;
+  // oxlint-disable-next-line unicorn/consistent-function-scoping -- replaced as soon as there is a subscription
+  let unsubscribe = (): void => undefined;
   const session = engine.open({
     sink: request.sink(),
     first: toFrameBytes(first + plan.gap),
     cursor: connected.cursor,
     heartbeat: ({ cursor }) => {
       const timestampMs = now();
-      return encodeJsonFrame<HeartbeatData>("heartbeat", {
+      return encodeJsonFrame("heartbeat", {
         timestamp: toSeconds(timestampMs),
         timestampMs,
         cursor: cursor as HeartbeatData["cursor"],
         producerSeenMs: producerSeenMs(options, plan.taskIds),
-      });
+      } satisfies HeartbeatData);
     },
     onClose: (report) => {
-      unsubscribe?.();
+      unsubscribe();
       plan.onClose?.();
       request.onClose(report);
     },
@@ -106,7 +107,7 @@ export async function readHistory(store: Store, query: MilestoneQuery): Promise<
   return { milestones: page.milestones.map(toMilestone), done: page.done };
 }
 
-export function encodeJsonFrame<Data>(event: string, data: Data): Uint8Array {
+export function encodeJsonFrame(event: string, data: object): Uint8Array {
   return toFrameBytes(encodeFrame({ event, data: JSON.stringify(data) }));
 }
 

@@ -92,7 +92,6 @@ test("a cursor of another store, of the future or of nobody gets a gap and the s
   const { id, cursor } = await service.upload();
   const future = cursor.replace(/\d+$/, "999999");
   for (const from of ["deadbeef-1700000000000-1", future, "nonsense", "x".repeat(70_000), "日本\0"]) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other reads better
     const { sink, outcome } = await service.watch(id, from);
     expect(outcome).toBe("stream");
     expect(sink.events).toEqual(["connected", "gap"]);
@@ -121,7 +120,6 @@ test("status, snapshot and stream agree at every moment", async () => {
       percentage: shown.percentage,
       rev: shown.rev,
     });
-    // oxlint-disable-next-line no-await-in-loop -- compared step by step
     const other = await service.watch(id);
     expect(other.sink.data("connected")[0]).toMatchObject({
       task: { done: shown.done, percentage: shown.percentage },
@@ -169,7 +167,6 @@ test("a late joiner of a batch gets every snapshot and every ending", async () =
   const batchId = "b" as BatchId;
   const rows = await Promise.all(Array.from({ length: 150 }, async () => await service.upload({ batchId })));
   for (const row of rows) {
-    // oxlint-disable-next-line no-await-in-loop -- one after the other is what happens
     if (row !== rows[7]) await service.receive(row.id);
   }
   const { sink } = await service.watchBatch(batchId);

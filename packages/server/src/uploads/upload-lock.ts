@@ -64,16 +64,15 @@ export class UploadLocks {
   }
 
   #hold(id: string): UploadLock {
-    let resolve = (): void => {};
-    const released = new Promise<void>((done) => (resolve = done));
     const wanted = new AbortController();
-    const holder = { wanted, released };
+    const released = new AbortController();
+    const holder = { wanted, released: aborted(released.signal) };
     this.#holders.set(id, holder);
     return {
       wanted: wanted.signal,
       release: () => {
         if (this.#holders.get(id) === holder) this.#holders.delete(id);
-        resolve();
+        released.abort();
       },
     };
   }
