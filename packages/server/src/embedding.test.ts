@@ -3,6 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Task } from "@holdfast/protocol";
 import express from "express";
 import Fastify, { type FastifyInstance } from "fastify";
 import { afterEach, expect, test } from "vitest";
@@ -18,6 +19,13 @@ afterEach(async () => {
     await close();
   }
 });
+
+/** A directory that goes when all is closed. */
+function temporary(): string {
+  const directory = mkdtempSync(join(tmpdir(), "holdfast-host-"));
+  closers.unshift(async () => rmSync(directory, { recursive: true }));
+  return directory;
+}
 
 async function open(options: HoldfastOptions = {}): Promise<Holdfast> {
   const holdfast = await createHoldfast({ store: new MemoryStore(), drainWindowMs: 50, ...options });
@@ -103,6 +111,50 @@ test("in Fastify, the host's hooks run first, its routes, parsers and errors sta
   expect(text).toContain("event: drain");
 });
 
+test("uploads pass through every host unread: raw, tus and forms", async () => {
+  const inExpress = await open({ dataDir: temporary() });
+  const inFastify = await open({ dataDir: temporary() });
+  const app = Fastify({ bodyLimit: 1_000 }); // the host's bound is for its own bodies
+  await app.register(holdfastPlugin, { holdfast: inFastify });
+  closers.push(async () => await app.close());
+  const urls = [
+    await listening(createServer(express().use(inExpress.handler))),
+    await app.listen({ port: 0, host: "127.0.0.1" }),
+  ];
+  const bytes = new Uint8Array(50_000).fill(7);
+  const outcomes = await Promise.all(
+    urls.map(async (url) => await uploadThreeWays(`${url}/api/v1/uploads`, bytes)),
+  );
+  const whole = { status: "completed", uploaded: 50_000 };
+  expect(outcomes).toEqual(urls.map(() => [whole, whole, whole]));
+});
+
+async function uploadThreeWays(url: string, bytes: Uint8Array<ArrayBuffer>): Promise<readonly object[]> {
+  const raw = await fetch(url, {
+    method: "POST",
+    headers: { "Content-Type": "application/octet-stream" },
+    body: bytes,
+  });
+  const form = new FormData();
+  form.set("file", new Blob([bytes]), "a.bin");
+  const formed = await fetch(url, { method: "POST", body: form });
+  const tus = { "Tus-Resumable": "1.0.0" };
+  const made = await fetch(url, {
+    method: "POST",
+    headers: { ...tus, "Upload-Length": String(bytes.length) },
+  });
+  const self = new URL(made.headers.get("location") ?? "", url);
+  const type = { "Content-Type": "application/offset+octet-stream", "Upload-Offset": "0" };
+  await fetch(self, { method: "PATCH", headers: { ...tus, ...type }, body: bytes });
+  const answers = [raw, formed, await fetch(self)];
+  return await Promise.all(
+    answers.map(async (answer) => {
+      const { status, uploaded } = (await answer.json()) as Task;
+      return { status, uploaded };
+    }),
+  );
+}
+
 interface Example {
   readonly holdfast: Holdfast;
   readonly server?: Server;
@@ -110,13 +162,12 @@ interface Example {
 }
 
 async function runExample(name: string): Promise<Example> {
-  const dataDir = mkdtempSync(join(tmpdir(), "holdfast-example-"));
+  const dataDir = temporary();
   process.env["DATA_DIR"] = dataDir;
   process.env["PORT"] = "0";
   const example = (await import(new URL(`../../../examples/${name}.mjs`, import.meta.url).href)) as Example;
   closers.push(async () => {
     await example.holdfast.close();
-    rmSync(dataDir, { recursive: true });
   });
   return example;
 }

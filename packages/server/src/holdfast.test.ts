@@ -88,3 +88,36 @@ test("a data directory that can't be made is named with its reason", async () =>
   const dataDir = "/proc/version/data"; // a file in the way stops root as well, whom a mode would not
   await expect(createHoldfast({ dataDir })).rejects.toThrow(`data directory ${dataDir} can't be used`);
 });
+
+test("close() parks an upload that is still coming; after a restart it is gone on with, and no byte is lost", async () => {
+  const dataDir = mkdtempSync(join(tmpdir(), "holdfast-data-"));
+  try {
+    const first = await createHoldfast({ dataDir, port: 0 });
+    const { port } = await first.listen();
+    const tus = "Host: a\r\nTus-Resumable: 1.0.0\r\n";
+    const made = await talk(
+      port,
+      `POST /api/v1/uploads HTTP/1.1\r\n${tus}Upload-Length: 10\r\nConnection: close\r\n\r\n`,
+    );
+    const location = /location: (\S+)/i.exec(made.text)?.[1] ?? "";
+    const patch = `PATCH ${location} HTTP/1.1\r\n${tus}Content-Type: application/offset+octet-stream\r\n`;
+    const cut = talk(port, `${patch}Upload-Offset: 0\r\nContent-Length: 10\r\n\r\nhello`, 9_000);
+    await new Promise((resolve) => void setTimeout(resolve, 100));
+    await first.close();
+    expect((await cut).closed).toBe(true);
+
+    const second = await createHoldfast({ dataDir, port: 0 });
+    const { port: again } = await second.listen();
+    const head = await talk(again, `HEAD ${location} HTTP/1.1\r\n${tus}Connection: close\r\n\r\n`);
+    expect(head.text).toMatch(/upload-offset: 5\r\n/i);
+    await talk(again, `${patch}Upload-Offset: 5\r\nContent-Length: 5\r\nConnection: close\r\n\r\nworld`);
+    const content = await talk(
+      again,
+      `GET ${location}/content HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`,
+    );
+    expect(content.text).toMatch(/\r\n\r\nhelloworld$/);
+    await second.close();
+  } finally {
+    rmSync(dataDir, { recursive: true });
+  }
+}, 20_000);

@@ -280,6 +280,21 @@ test("CORS answers listed origins with credentials, others not at all, and * wit
   expect(any.headers.get("access-control-allow-credentials")).toBeNull();
 });
 
+test("an OPTIONS that is no preflight reaches tus, with a list of origins as without", async () => {
+  const servers = [
+    await serve(),
+    await serve({ corsOrigins: ["https://app.example"] }),
+    await serve({ authSecret: SECRET }),
+  ];
+  const answers = await Promise.all(
+    servers.map(async ({ api }) => {
+      const { status: got, headers } = await fetch(`${api}/uploads`, { method: "OPTIONS" });
+      return [got, headers.get("tus-version"), headers.get("access-control-allow-origin")];
+    }),
+  );
+  expect(answers).toEqual(servers.map(() => [204, "1.0.0", null]));
+});
+
 test("a stream carries the CORS headers too", async () => {
   const { api, holdfast } = await serve({ corsOrigins: ["https://app.example"] });
   await (await holdfast.tasks.create({ id: "seen" })).complete();

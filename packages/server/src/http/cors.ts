@@ -5,8 +5,10 @@ const METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 
 const ALLOWED_HEADERS = [
   "Authorization",
+  "Content-Range",
   "Content-Type",
   "Idempotency-Key",
+  "If-Range",
   "Last-Event-ID",
   "Range",
   "Tus-Resumable",
@@ -25,6 +27,7 @@ const EXPOSED_HEADERS = [
   "Accept-Ranges",
   "Content-Disposition",
   "Content-Range",
+  "ETag",
   "Location",
   "Retry-After",
   "Tus-Extension",

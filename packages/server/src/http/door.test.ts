@@ -194,6 +194,22 @@ test("metrics count streams, endings and requests", async () => {
   expect(text).toContain("process_cpu_seconds_total");
 });
 
+test("metrics count bytes as they are stored", async () => {
+  const { api, url } = await serve();
+  const headers = { "Content-Type": "application/octet-stream", "X-File-Name": "a.bin" };
+  const sent = await fetch(`${api}/uploads`, { method: "POST", headers, body: new Uint8Array(70_000) });
+  expect(await sent.json()).toMatchObject({ status: "completed", uploaded: 70_000 });
+  expect(await (await fetch(`${url}/metrics`)).text()).toContain("holdfast_upload_bytes_total 70000");
+});
+
+test("DELETE on /tasks cancels an upload too, and its bytes go", async () => {
+  const { api } = await serve();
+  await fetch(`${api}/uploads`, json("POST", { id: "up", filename: "a.bin", total: 10 }));
+  expect((await fetch(`${api}/tasks/up`, { method: "DELETE" })).status).toBe(204);
+  expect(await (await fetch(`${api}/uploads/up`)).json()).toMatchObject({ status: "cancelled" });
+  expect((await fetch(`${api}/uploads/up/content`)).status).toBe(410);
+});
+
 test("the OpenAPI document is of 3.1 and lists every route under the base path", async () => {
   const { url } = await serve({ basePath: "/live" });
   const document = (await (await fetch(`${url}/openapi.json`)).json()) as { openapi: string; paths: object };

@@ -9,7 +9,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { HoldfastError } from "../errors.js";
 
 // A report of 64 KiB many times over; more than that is an upload in disguise.
-export const MAX_JSON_BYTES = 1_048_576;
+const MAX_JSON_BYTES = 1_048_576;
 
 /** Lines of an NDJSON body, still to be checked one by one. */
 export class NdjsonLines {

@@ -5,9 +5,9 @@
 /** A JSON schema, as AJV and OpenAPI take it. */
 export type JsonSchema = { readonly [keyword: string]: unknown };
 
-export const ID_SCHEMA: JsonSchema = { type: "string", pattern: "^[A-Za-z0-9_-]{1,64}$" };
+const ID_SCHEMA: JsonSchema = { type: "string", pattern: "^[A-Za-z0-9_-]{1,64}$" };
 
-export const METADATA_SCHEMA: JsonSchema = { type: "object", maxProperties: 64, additionalProperties: true };
+const METADATA_SCHEMA: JsonSchema = { type: "object", maxProperties: 64, additionalProperties: true };
 
 export const NEW_TASK_SCHEMA: JsonSchema = {
   type: "object",

@@ -1,7 +1,13 @@
 /**
  * A Holdfast on a free loopback port for tests, its log lines, and a socket to say wrong things through.
  */
+import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Writable } from "node:stream";
 import { pino } from "pino";
 import { createHoldfast, type Holdfast } from "../holdfast.js";
@@ -16,7 +22,8 @@ export interface Served {
   readonly logs: { readonly [key: string]: unknown }[];
 }
 
-const opened: Holdfast[] = [];
+const opened: { readonly holdfast: Holdfast; readonly dataDir: string }[] = [];
+const directories: string[] = [];
 
 export async function serve(options: HoldfastOptions = {}): Promise<Served> {
   const logs: Served["logs"] = [];
@@ -28,21 +35,31 @@ export async function serve(options: HoldfastOptions = {}): Promise<Served> {
     },
   });
   const logger = pino({ level: "trace" }, lines);
+  const dataDir = mkdtempSync(join(tmpdir(), "holdfast-served-"));
+  const dataDir = mkdtempSync(join(tmpdir(), "holdfast-served-"));
+  directories.push(dataDir);
   const holdfast = await createHoldfast({
     port: 0,
+    dataDir,
     store: new MemoryStore(),
+    dataDir,
     drainWindowMs: 100,
     logger,
     ...options,
   });
-  opened.push(holdfast);
+  opened.push({ holdfast, dataDir });
   const { url, port } = await holdfast.listen();
   return { holdfast, url, api: `${url}/api/v1`, port, logs };
 }
 
 /** For `afterEach`. */
 export async function closeServed(): Promise<void> {
-  await Promise.all(opened.splice(0).map(async (holdfast) => await holdfast.close()));
+  const closing = opened.splice(0).map(async ({ holdfast, dataDir }) => {
+    await holdfast.close();
+    rmSync(dataDir, { recursive: true, force: true });
+  });
+  await Promise.all(closing);
+  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
 }
 
 /** Sends the text as it is and returns all that came back until the other side closed, or the time was over. */
