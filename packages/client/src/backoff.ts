@@ -21,7 +21,8 @@ export interface BackoffInput {
  */
 export function backoffDelayMs({ baseMs, failures, floorMs, random }: BackoffInput): number {
   const base = Math.min(baseMs, BACKOFF_CAP_MS);
-  const ceiling = Math.min(BACKOFF_CAP_MS, base * 2 ** (failures - 1));
+  // 2^15 ms is above the cap for any base; unbounded, a base of 0 would meet Infinity and give NaN.
+  const ceiling = Math.min(BACKOFF_CAP_MS, base * 2 ** Math.min(failures - 1, 15));
   const top = floorMs === 0 ? ceiling : Math.max(ceiling, floorMs + base);
   return Math.round(floorMs + random * (top - floorMs));
 }
