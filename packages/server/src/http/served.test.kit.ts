@@ -2,10 +2,7 @@
  * A Holdfast on a free loopback port for tests, its log lines, and a socket to say wrong things through.
  */
 import { mkdtempSync, rmSync } from "node:fs";
-import { mkdtempSync, rmSync } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Writable } from "node:stream";
@@ -23,7 +20,6 @@ export interface Served {
 }
 
 const opened: { readonly holdfast: Holdfast; readonly dataDir: string }[] = [];
-const directories: string[] = [];
 
 export async function serve(options: HoldfastOptions = {}): Promise<Served> {
   const logs: Served["logs"] = [];
@@ -36,13 +32,10 @@ export async function serve(options: HoldfastOptions = {}): Promise<Served> {
   });
   const logger = pino({ level: "trace" }, lines);
   const dataDir = mkdtempSync(join(tmpdir(), "holdfast-served-"));
-  const dataDir = mkdtempSync(join(tmpdir(), "holdfast-served-"));
-  directories.push(dataDir);
   const holdfast = await createHoldfast({
     port: 0,
     dataDir,
     store: new MemoryStore(),
-    dataDir,
     drainWindowMs: 100,
     logger,
     ...options,
@@ -59,7 +52,6 @@ export async function closeServed(): Promise<void> {
     rmSync(dataDir, { recursive: true, force: true });
   });
   await Promise.all(closing);
-  for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
 }
 
 /** Sends the text as it is and returns all that came back until the other side closed, or the time was over. */
