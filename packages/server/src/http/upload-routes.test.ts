@@ -48,6 +48,15 @@ async function begin(served: Served, head: string): Promise<Socket> {
   return socket;
 }
 
+async function ended(served: Served, id: string): Promise<Task> {
+  for (let i = 0; i < 600; i += 1) {
+    const seen = await task(served, id);
+    if (seen.endedAt !== null) return seen;
+    await new Promise<void>((resolve) => void setTimeout(resolve, 5));
+  }
+  return await task(served, id);
+}
+
 async function stored(served: Served, id: string, bytes: number): Promise<void> {
   for (let i = 0; i < 600; i += 1) {
     if ((await task(served, id)).uploaded === bytes) return;
@@ -64,12 +73,7 @@ test("a failed upload is not reported as completed, 100 %", async () => {
   socket.write("x".repeat(400));
   await stored(served, "u", 400);
   socket.destroy();
-  let seen = await task(served, "u");
-  for (let i = 0; i < 600 && seen.status === "uploading"; i += 1) {
-    await new Promise<void>((resolve) => void setTimeout(resolve, 5));
-    seen = await task(served, "u");
-  }
-  expect(seen).toMatchObject({
+  expect(await ended(served, "u")).toMatchObject({
     status: "failed",
     uploaded: 400,
     percentage: 40,
@@ -167,8 +171,7 @@ test("watching takes no lock and does not disturb an upload", async () => {
     await fetch(`${served.api}/uploads/${id}`, { method: "HEAD" });
   }
   socket.write("a".repeat(1_000));
-  await stored(served, id, 2_000);
-  expect((await task(served, id)).status).toBe("completed");
+  expect(await ended(served, id)).toMatchObject({ status: "completed", uploaded: 2_000 });
   watching.abort();
   socket.destroy();
 });
