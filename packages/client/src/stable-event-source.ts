@@ -313,6 +313,8 @@ export class StableEventSource extends EventTarget {
     if (!GREETING.has(type)) this.#take({ kind: "event" });
     else if (type === "connected") this.#hearHeartbeat(readNumber(data, "heartbeatMs"));
     else if (type === "drain") this.#hearDrain(readNumber(data, "reconnectInMs"));
+    // A listener of the state just told may have closed the stream.
+    if (this.#state.kind === "closed") return;
     this.#settings.onAny(event);
     this.dispatchEvent(event);
   }

@@ -177,7 +177,9 @@ describe("retries", () => {
     const again: StreamInput[] = [{ kind: "timer" }, { kind: "opened" }];
     expect(run([{ kind: "start" }, lost(), ...again]).state.memory.failures).toBe(1);
     expect(run([{ kind: "start" }, lost(), ...again, { kind: "event" }]).state.memory.failures).toBe(0);
-    expect(run([{ kind: "start" }, lost(), ...again, { kind: "healthy" }]).state.memory.failures).toBe(0);
+    const healthy = run([{ kind: "start" }, lost(), ...again, { kind: "healthy" }]);
+    expect(healthy.state).toMatchObject({ reason: "healthy", memory: { failures: 0 } });
+    expect(kinds(healthy.effects)).toEqual(["emitState"]);
   });
 
   test("maxRetries: 0 closes at the first loss, with one terminal error", () => {

@@ -186,7 +186,11 @@ function open({ memory }: StreamState): Step {
 function settle(state: StateOf<"open">): Step {
   const { memory } = state;
   if (memory.failures === 0 && !memory.refreshed) return stay(state);
-  return { state: { ...state, memory: { ...memory, failures: 0, refreshed: false } }, effects: [] };
+  // Told, so that "attempt 3" does not stand on a page for as long as all is well.
+  return {
+    state: { ...state, reason: "healthy", memory: { ...memory, failures: 0, refreshed: false } },
+    effects: [{ kind: "emitState" }],
+  };
 }
 
 function learn(state: StateOf<"open">, { retryMs }: InputOf<"retry">): Step {

@@ -26,7 +26,7 @@ export function toIncoming(
 }
 
 /** [rfc9112 §8] a message is whole when all that its framing announced has come. */
-export function isWhole(raw: IncomingMessage): boolean {
+function isWhole(raw: IncomingMessage): boolean {
   return raw.complete && raw.readableEnded;
 }
 

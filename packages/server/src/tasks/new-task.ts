@@ -22,7 +22,7 @@ export interface NewTask {
 }
 
 /** 128 random bits in base64url: 22 characters of the id alphabet. */
-export function newTaskId(): TaskId {
+function newTaskId(): TaskId {
   return randomBytes(16).toString("base64url") as TaskId;
 }
 

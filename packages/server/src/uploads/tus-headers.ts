@@ -20,7 +20,7 @@ export interface TusMetadata {
 }
 
 /** A file name is shown to people; longer ones are cut by every file system anyway. */
-export const MAX_FILENAME_CHARS = 255;
+const MAX_FILENAME_CHARS = 255;
 
 /** Bytes as a header gives them. Throws INVALID_REQUEST. */
 export function parseByteCount(name: string, text: string): number {
