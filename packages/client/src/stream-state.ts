@@ -41,6 +41,7 @@ export type StateReason =
   | "timer"
   | "refresh"
   | "opened"
+  | "healthy"
   | "drain"
   | LossReason
   | CloseReason;
