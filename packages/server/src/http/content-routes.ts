@@ -51,6 +51,9 @@ export function addContentRoutes(app: FastifyInstance, { tasks, uploads, blobs }
       const id = toTaskId(request.params.id);
       await request.authorize("watch", { taskId: id });
       const row = assertStored(await tasks.read(id));
+      if ((await blobs.length(row.blobKey)) !== row.done) {
+        throw new HoldfastError("CONTENT_GONE", `the content of upload ${id} is damaged: fewer bytes are stored than were confirmed`);
+      }
       const etag = `"${row.blobKey}"`;
       void reply.headers({
         "Accept-Ranges": "bytes",

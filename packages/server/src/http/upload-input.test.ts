@@ -4,7 +4,7 @@
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import { closeServed, json, serve } from "./served.test.kit.js";
-import { begin, BYTES, create, problem, stored, task, TUS } from "./upload.test.kit.js";
+import { begin, BYTES, create, problem, task, TUS } from "./upload.test.kit.js";
 
 afterEach(closeServed);
 

@@ -5,7 +5,7 @@
  * - [wire: bytes-stored] `uploaded` counts what the file system has; a body is never stored beyond what was announced, and a
  *   body that ends early leaves what arrived, never padding.
  * - One writer at a time; a cancelled or expired task stops its writer.
- * - The last byte is synced before the ending is committed, and a crash between the two is made up for by `recover`.
+ * - The last byte is stored before the ending is committed, and a crash between the two is made up for by `recover`.
  * Refuses: to know requests; routes hand over a stream of bytes and what was said about it.
  * Called by: http/upload-routes.ts, http/tus-routes.ts, holdfast.ts (recover, park).
  */
@@ -63,6 +63,7 @@ export interface Incoming {
 export class Uploads {
   readonly locks: UploadLocks = new UploadLocks();
   readonly #options: UploadsOptions;
+  readonly #syncs = new Set<Promise<void>>();
   #parked = false;
 
   constructor(options: UploadsOptions) {
@@ -205,6 +206,7 @@ export class Uploads {
     const grace = new Promise<void>((resolve) => setTimeout(resolve, graceMs).unref());
     await Promise.race([this.locks.idle(), grace]);
     await this.locks.stopAll();
+    await Promise.all(this.#syncs);
   }
 
   async #store(
@@ -242,7 +244,7 @@ export class Uploads {
     const { total } = hold.row;
     if (total !== null && stored === total) return await this.#finish(hold, blobKey);
     if (total === null && whole && incoming.isLast) return await this.#finish(hold, blobKey);
-    await blobs.sync(blobKey);
+    this.#syncLater(blobKey);
     if (intake.reason === "too-large") {
       const allowed = bound ?? stored;
       throw new HoldfastError(
@@ -264,13 +266,23 @@ export class Uploads {
   }
 
   async #finish(hold: TaskHold, blobKey: string): Promise<TaskRow> {
-    const { tasks, blobs } = this.#options;
-    await blobs.sync(blobKey);
-    return await tasks.command(hold.row.id, {
-      type: "received",
-      done: hold.row.done,
-      result: resultOf(hold.row),
-    });
+    const { done } = hold.row;
+    const command = { type: "received", done, result: resultOf(hold.row) } as const;
+    const row = await this.#options.tasks.command(hold.row.id, command);
+    this.#syncLater(blobKey);
+    return row;
+  }
+
+  /**
+   * Bytes are stored when the file system has them; making them survive loss of power costs the speed of the disk, which
+   * nobody should wait for. A file that such a loss left short is noticed on start while it is unfinished, and when it is read.
+   */
+  #syncLater(blobKey: string): void {
+    const sync = this.#options.blobs
+      .sync(blobKey)
+      .catch((error: unknown) => this.#options.onError(error, "syncing stored bytes"))
+      .finally(() => this.#syncs.delete(sync));
+    this.#syncs.add(sync);
   }
 
   /** The length the upload may reach; null when only the disk bounds it. */
