@@ -118,6 +118,17 @@ test("a one-shot upload that a crash cut has failed; a resumable one goes on", a
   await taking;
 });
 
+test("a one-shot upload that a crash cut before its first byte was stored has failed as well", async () => {
+  const uploads = start();
+  const { id } = await create(uploads, null);
+  await service.tasks.command(id, { type: "begin", oneShot: true });
+  await start().recover(await service.store.listReceiving());
+  expect(await service.tasks.read(id)).toMatchObject({
+    status: "failed",
+    error: { code: "UPLOAD_INCOMPLETE", retryable: true },
+  });
+});
+
 test("an upload whose file is missing or longer than announced is told as damaged, not as complete", async () => {
   const uploads = start();
   const gone = await create(uploads);

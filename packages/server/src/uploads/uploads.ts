@@ -336,7 +336,8 @@ export class Uploads {
         await tasks.command(row.id, { type: "begin", oneShot: false });
       hold.recovered(length);
       if (row.total !== null && length === row.total) await this.#finish(hold, row.blobKey);
-      else if (row.oneShot && length > 0) await this.#failOneShot(hold, undefined);
+      // Also before its first byte: its body is gone, and it would be `uploading` until it expires.
+      else if (row.oneShot) await this.#failOneShot(hold, undefined);
     } finally {
       hold.release();
     }
