@@ -1,3 +1,4 @@
+import type { Task } from "@holdfast/protocol";
 import { HoldfastClientError } from "./client-error.js";
 import { toVerdict } from "./response-verdict.js";
 
@@ -25,4 +26,12 @@ export async function isReadable(file: unknown): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** Why a task that ended otherwise than completed did so. */
+export function toEndingError({ status, reason, error }: Task): HoldfastClientError {
+  if (status === "cancelled")
+    return new HoldfastClientError("CANCELLED", reason ?? "the upload was cancelled");
+  const said = error === null ? "without a reason" : `${error.code}: ${error.message}`;
+  return new HoldfastClientError("TASK_FAILED", `the task failed: ${said}`);
 }

@@ -16,12 +16,12 @@ import { callReporting } from "./report-error.js";
 import { INTERNALS } from "./stream-options.js";
 import { toTusSource, type TusSource } from "./tus-source.js";
 import { UploadAttempt, type LastRequest } from "./upload-attempt.js";
-import { isFinal, isReadable, toClientError } from "./upload-failure.js";
+import { isFinal, isReadable, toClientError, toEndingError } from "./upload-failure.js";
 import type { UploadHandle, UploadRetry, UploadState } from "./upload-handle.js";
 import { toApiOptions, toTusMetadata, type UploadOptions, type UploadSource } from "./upload-options.js";
 import { UploadRecord } from "./upload-record.js";
 import { listenForWake } from "./wake.js";
-import { watchTask } from "./watch-task.js";
+import { watchTask, type TaskWatch } from "./watch-task.js";
 
 // 409: the offsets differ, asking again tells; 423: the attempt before has not let go yet.
 const RETRYABLE_TUS: ReadonlySet<number> = new Set([409, 423]);
@@ -65,7 +65,7 @@ export class UploadJob implements UploadHandle {
   #failures = 0;
   #refreshed = false;
   #doneWanted = false;
-  #watching = false;
+  #watching: TaskWatch | undefined;
   /** Counts attempts: what was awaited during an older one is no longer true. */
   #generation = 0;
   #prepared: Promise<boolean> | undefined;
@@ -101,6 +101,7 @@ export class UploadJob implements UploadHandle {
     this.#release = () => {
       signal?.removeEventListener("abort", onAbort);
       stopWake();
+      this.#watching?.close();
       if (this.#url !== null) active.delete(this.#url);
     };
     if (signal?.aborted === true) onAbort();
@@ -341,13 +342,13 @@ export class UploadJob implements UploadHandle {
   }
 
   #watch(): void {
-    if (this.#watching || this.taskId === null || this.#ended()) return;
-    this.#watching = true;
+    if (this.#watching !== undefined || this.taskId === null || this.#ended()) return;
     const { signal } = this.#options;
     const watch = watchTask(this.taskId, {
       ...toApiOptions(this.#options),
       ...(signal === undefined ? {} : { signal }),
     });
+    this.#watching = watch;
     watch.ending.then(
       ({ task }) => this.#adopt(task),
       (error: unknown) => {
@@ -361,15 +362,7 @@ export class UploadJob implements UploadHandle {
     if (task.status === "completed") {
       this.#settle("done", null);
       this.#resolveDone(task);
-    } else if (task.status === "cancelled") {
-      this.#settle(
-        "cancelled",
-        new HoldfastClientError("CANCELLED", task.reason ?? "the upload was cancelled"),
-      );
-    } else {
-      const said = task.error === null ? "without a reason" : `${task.error.code}: ${task.error.message}`;
-      this.#settle("failed", new HoldfastClientError("TASK_FAILED", `the task failed: ${said}`));
-    }
+    } else this.#settle(task.status === "cancelled" ? "cancelled" : "failed", toEndingError(task));
   }
 
   #settle(state: "done" | "failed" | "cancelled", error: HoldfastClientError | null): void {
