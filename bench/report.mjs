@@ -1,0 +1,41 @@
+/**
+ * Medians, percentiles, and the dated file that a claim rests on: bench/results/<date>-<bench>.json.
+ */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+
+/** Nearest rank. @param {readonly number[]} values @param {number} share 0–1 */
+export function percentile(values, share) {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
+}
+
+/** @param {readonly number[]} values */
+export function median(values) {
+  return percentile(values, 0.5);
+}
+
+/** @param {number} value @param {number} digits */
+export function round(value, digits) {
+  return Math.round(value * 10 ** digits) / 10 ** digits;
+}
+
+/** Returns the file's path. @param {string} bench @param {object} figures */
+export function writeResult(bench, figures) {
+  const date = new Date().toISOString();
+  const result = {
+    bench,
+    date,
+    command: ["node", ...process.argv.slice(1).map((arg) => arg.replace(/^.*\/bench\//, "bench/"))].join(" "),
+    node: process.version,
+    cpu: cpus()[0]?.model ?? "unknown",
+    cores: availableParallelism(),
+    ...figures,
+  };
+  const directory = fileURLToPath(new URL("results/", import.meta.url));
+  mkdirSync(directory, { recursive: true });
+  const path = `${directory}${date.slice(0, 10)}-${bench}.json`;
+  writeFileSync(path, `${JSON.stringify(result, undefined, 2)}\n`);
+  return path;
+}
