@@ -63,6 +63,7 @@ export interface StageData {
 /** An attempt failed and another follows. */
 export interface AttemptData {
   readonly taskId: TaskId;
+  /** The one that failed. */
   readonly attempt: number;
   readonly reason: string;
   readonly error: TaskError | null;
