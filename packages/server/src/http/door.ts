@@ -48,8 +48,9 @@ export interface Door {
 export async function openDoor({ context, batchOf, uploads }: DoorOptions): Promise<Door> {
   const { settings, logger, metrics } = context;
   const { basePath } = settings;
+  const loggerInstance: FastifyBaseLogger = logger.child({}, { serializers: { req: toLoggedRequest } });
   const app: FastifyInstance = Fastify({
-    loggerInstance: logger.child({}, { serializers: { req: toLoggedRequest } }) as FastifyBaseLogger,
+    loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     routerOptions: {
       ignoreTrailingSlash: true,
