@@ -317,12 +317,21 @@ class SqliteStore implements Store {
         this.#db.exec("COMMIT");
         return result;
       } catch (error) {
-        this.#db.exec("ROLLBACK");
+        this.#rollBack();
         throw error;
       } finally {
         if (synced) this.#db.exec("PRAGMA synchronous = NORMAL");
       }
     });
+  }
+
+  /** [sqlite lang_transaction §3] A full disk has rolled back by itself; that there is nothing left to roll back must not hide it. */
+  #rollBack(): void {
+    try {
+      this.#db.exec("ROLLBACK");
+    } catch {
+      // The error that led here says what is wrong.
+    }
   }
 
   /** SQLite's words become ours at the edge of this file. */
