@@ -15,6 +15,9 @@ import { Ledger } from "./ledger.js";
 import { WatchRecord } from "./watch-record.js";
 
 const ROUNDS = WHOLE ? 80 : 10;
+/** Kills that must have hit between the last byte and the ending, or the run has shown nothing. */
+const MIN_BETWEEN = WHOLE ? 10 : 1;
+const MAX_ROUNDS = 3 * ROUNDS;
 const RUN_MS = WHOLE ? 10 * 60_000 : 90_000;
 const FLAGS = ["--heartbeat=1s", "--min-free-disk=0B", "--log-level=error"];
 const TUS = { "Tus-Resumable": "1.0.0" };
@@ -22,7 +25,7 @@ const BYTES = 200_000;
 /** After the restart nobody says anything: the server alone must come to the ending within this. */
 const COMPLETES_WITHIN_MS = 3_000;
 
-test(`a kill right around the last byte loses no completion, in ${ROUNDS} rounds`, async () => {
+test(`a kill right around the last byte loses no completion, in ${ROUNDS} rounds or more`, async () => {
   console.log(`seed ${SEED}`);
   const { dataDir, remove } = makeDataDir();
   const ledger = new Ledger();
@@ -35,7 +38,11 @@ test(`a kill right around the last byte loses no completion, in ${ROUNDS} rounds
   const outcomes = { early: 0, between: 0, late: 0 };
   let delayMs = 2;
   try {
-    for (let round = 0; round < ROUNDS; round += 1) {
+    for (
+      let round = 0;
+      round < MAX_ROUNDS && (round < ROUNDS || outcomes.between < MIN_BETWEEN);
+      round += 1
+    ) {
       const id = `last-${round}`;
       const bytes = randomBytesOf(SEED + round, BYTES);
       await callJson(`${url}/api/v1/uploads`, { json: { id, filename: "last.bin", total: BYTES } });
@@ -99,12 +106,11 @@ test(`a kill right around the last byte loses no completion, in ${ROUNDS} rounds
   }
   reportResult("kill-last-byte", {
     seed: SEED,
-    rounds: ROUNDS,
     outcomes,
     violations: ledger.violations.length,
   });
   expect(ledger.violations).toEqual([]);
-  expect(outcomes.between).toBeGreaterThan(0);
+  expect(outcomes.between).toBeGreaterThanOrEqual(MIN_BETWEEN);
 });
 
 interface LastByte {
