@@ -18,7 +18,12 @@ import { join } from "node:path";
  * Projects of e2e/vitest.config.ts: name, what they need, minutes.
  * @type {readonly (readonly [string, Suite["needs"], number])[]}
  */
-const E2E_PROJECTS = [];
+const E2E_PROJECTS = [
+  ["kill", [], 6],
+  ["leak", [], 4],
+  ["big", ["curl"], 4],
+  ["plain", ["curl", "apache2-utils"], 5],
+];
 
 const vitest = [
   process.execPath,
@@ -37,6 +42,14 @@ export const SUITES = [
     cases: true,
     file: "e2e/vitest.config.ts",
   })),
+  {
+    name: "load",
+    command: [process.execPath, join("bench", "load.mjs"), "--short"],
+    needs: [],
+    maxMinutes: 2,
+    cases: false,
+    file: "bench/load.mjs",
+  },
   {
     name: "bench",
     command: [process.execPath, join("bench", "run.mjs"), "--short"],

@@ -81,6 +81,6 @@ export class World {
   }
 }
 
-export function isEnded(task: JsonFields): boolean {
+function isEnded(task: JsonFields): boolean {
   return ["completed", "failed", "cancelled"].includes(String(task["status"]));
 }
