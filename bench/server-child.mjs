@@ -24,7 +24,11 @@ export async function startHoldfast(dataDir, flags) {
 
 /** @param {readonly string[]} args script and arguments; it prints a line with its URL @returns {Promise<ServerChild>} */
 export async function startServer(args) {
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  // Settings come by flags alone.
+  const env = Object.fromEntries(
+    Object.entries(process.env).filter(([name]) => !name.startsWith("HOLDFAST_")),
+  );
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"], env });
   const kill = () => void child.kill("SIGKILL");
   process.once("exit", kill);
   /** @type {string} */

@@ -40,7 +40,10 @@ export class ServerProcess {
 
   constructor({ dataDir, port = 0, flags = [] }: ServerOptions) {
     const args = [CLI, "serve", "--port", String(port), "--data-dir", dataDir, ...flags];
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(process.execPath, args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: bareEnvironment(),
+    });
     this.#child = child;
     running.add(child);
     this.exited = new Promise((resolve) => {
@@ -105,6 +108,11 @@ export class ServerProcess {
     const exit = await this.exited;
     return { ...exit, elapsedMs: performance.now() - startedMs };
   }
+}
+
+/** Settings come by flags alone: what a developer has set for a server of their own is none of ours, and HOLDFAST_WHOLE is no setting. */
+function bareEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("HOLDFAST_")));
 }
 
 /** A directory of its own, and what removes it. */
