@@ -1,0 +1,42 @@
+import { expect, test } from "vitest";
+import { toOverallView } from "./overall-view.js";
+import { toRowView, type RowView } from "./row-view.js";
+import { createTask } from "./task.test.kit.js";
+
+const row = (id: string, change: Parameters<typeof createTask>[1], movedLately = true): RowView =>
+  toRowView({ key: id, task: createTask(id, change), transfer: undefined, movedLately });
+
+test("an empty list measures nothing", () => {
+  expect(toOverallView([])).toMatchObject({ kind: "empty", percentage: null, files: 0 });
+});
+
+test("bytes and speeds are added up, and the time left follows from them", () => {
+  expect(toOverallView([row("a", {}), row("b", { done: 0, total: 300, percentage: 0 })])).toMatchObject({
+    kind: "moving",
+    storedBytes: 40,
+    totalBytes: 400,
+    percentage: 10,
+    bytesPerSecond: 20,
+    etaSeconds: 18,
+  });
+});
+
+test("what failed is counted but no longer measured", () => {
+  const rows = [row("a", { status: "failed" }), row("b", { status: "completed", done: 100 })];
+  expect(toOverallView(rows)).toMatchObject({
+    kind: "done",
+    failed: 1,
+    completed: 1,
+    percentage: 100,
+    totalBytes: 100,
+  });
+});
+
+test("it is never 100 % while a row is not at its end", () => {
+  const rows = [row("a", { done: 100, percentage: 99.9 }), row("b", { status: "completed", done: 100 })];
+  expect(toOverallView(rows).percentage).toBe(99);
+});
+
+test("unfinished rows without a file rest", () => {
+  expect(toOverallView([row("a", {}, false)])).toMatchObject({ kind: "resting", etaSeconds: null });
+});
