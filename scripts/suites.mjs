@@ -23,6 +23,8 @@ const E2E_PROJECTS = [
   ["leak", [], 4],
   ["big", ["curl"], 4],
   ["plain", ["curl", "apache2-utils"], 5],
+  ["clients", [], 2],
+  ["browser", ["chromium", "firefox-esr"], 5],
 ];
 
 const vitest = [

@@ -126,6 +126,8 @@ describe.each<BrowserName>(["chromium", "firefox"])("in %s", (name) => {
         { ...WAIT, interval: 5 },
       )
       .toBe(true);
+    // Paused first, or a fast loopback would have it whole before the page is gone.
+    await page.click('[data-testid="action-pause"]');
     await page.reload();
     await expect.poll(async () => (await rows(page)).length, WAIT).toBe(2);
     // The page waits until nobody is seen to send it any more; then it asks for the file.
