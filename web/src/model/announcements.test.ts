@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { describeConnection, describeRows } from "./announcements.js";
+import { describeConnection, describeRows, mergeAnnouncements } from "./announcements.js";
 import { toRowView, type RowView } from "./row-view.js";
 import { createTask } from "./task.test.kit.js";
 
@@ -26,4 +26,19 @@ test("a loss of the connection is told once, and its return", () => {
   expect(describeConnection("reconnecting", "offline")).toEqual([]);
   expect(describeConnection("offline", "live")).toEqual([{ kind: "connection-back" }]);
   expect(describeConnection("connecting", "live")).toEqual([]);
+});
+
+test("what ended one after the other within a moment is one sentence", () => {
+  const said = mergeAnnouncements([
+    { kind: "completed", names: ["a"] },
+    { kind: "failed", names: ["b"] },
+    { kind: "completed", names: ["c"] },
+    { kind: "added", count: 2 },
+    { kind: "added", count: 3 },
+  ]);
+  expect(said).toEqual([
+    { kind: "completed", names: ["a", "c"] },
+    { kind: "failed", names: ["b"] },
+    { kind: "added", count: 5 },
+  ]);
 });

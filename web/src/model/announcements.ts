@@ -27,6 +27,20 @@ export function describeRows(before: readonly RowView[], after: readonly RowView
   return said;
 }
 
+/** What gathered over a moment, each kind said once. */
+export function mergeAnnouncements(said: readonly Announcement[]): readonly Announcement[] {
+  const merged = new Map<Announcement["kind"], Announcement>();
+  for (const next of said) {
+    const before = merged.get(next.kind);
+    if (before?.kind === "added" && next.kind === "added") {
+      merged.set("added", { kind: "added", count: before.count + next.count });
+    } else if (before !== undefined && "names" in before && "names" in next) {
+      merged.set(next.kind, { kind: next.kind, names: [...before.names, ...next.names] });
+    } else merged.set(next.kind, next);
+  }
+  return [...merged.values()];
+}
+
 export function describeConnection(before: ConnectionState, after: ConnectionState): readonly Announcement[] {
   const wasLost = before === "reconnecting" || before === "offline";
   const isLost = after === "reconnecting" || after === "offline";

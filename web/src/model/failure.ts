@@ -13,7 +13,10 @@ export type FailureKind =
   | "unreadable"
   | "gone"
   | "list-closed"
-  | "other";
+  /** Without words of ours: the server's own sentence is shown. */
+  | "other"
+  /** The same, and it said that doing it all again would not help. */
+  | "final";
 
 export interface Failure {
   readonly kind: FailureKind;
@@ -42,8 +45,9 @@ const KINDS: { readonly [code: string]: FailureKind } = {
 const toKind = (code: string): FailureKind =>
   (Object.hasOwn(KINDS, code) ? KINDS[code] : undefined) ?? "other";
 
-export function fromTaskError({ code, message }: TaskError): Failure {
-  return { kind: toKind(code), code, message };
+export function fromTaskError({ code, message, retryable }: TaskError): Failure {
+  const kind = toKind(code);
+  return { kind: kind === "other" && !retryable ? "final" : kind, code, message };
 }
 
 export function fromClientError({ code, message, problem }: HoldfastClientError): Failure {

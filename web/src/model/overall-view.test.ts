@@ -40,3 +40,9 @@ test("it is never 100 % while a row is not at its end", () => {
 test("unfinished rows without a file rest", () => {
   expect(toOverallView([row("a", {}, false)])).toMatchObject({ kind: "resting", etaSeconds: null });
 });
+
+test("tasks without bytes count alike where nothing has bytes", () => {
+  const job = { kind: "task", unit: "frames", status: "processing" } as const;
+  const rows = [row("a", { ...job, percentage: 20 }), row("b", { ...job, percentage: 60 })];
+  expect(toOverallView(rows)).toMatchObject({ percentage: 40, totalBytes: 0, kind: "moving" });
+});

@@ -36,7 +36,7 @@ export function toOverallView(rows: readonly RowView[]): OverallView {
     ended,
     storedBytes,
     totalBytes,
-    percentage: measured.length === 0 ? null : toPercentage(storedBytes, totalBytes, done),
+    percentage: measured.length === 0 ? toMean(rows, done) : toPercentage(storedBytes, totalBytes, done),
     sentPercentage: measured.length === 0 ? null : toPercentage(sentBytes, totalBytes, done),
     bytesPerSecond,
     etaSeconds: moving && leftBytes > 0 && bytesPerSecond > 0 ? leftBytes / bytesPerSecond : null,
@@ -44,7 +44,7 @@ export function toOverallView(rows: readonly RowView[]): OverallView {
   };
 }
 
-const MOVING: ReadonlySet<string> = new Set(["starting", "uploading", "retrying", "processing", "elsewhere"]);
+const MOVING: ReadonlySet<string> = new Set(["starting", "uploading", "processing", "elsewhere"]);
 
 function toSentBytes({ sentPercentage, stored, total }: RowView): number {
   return sentPercentage === null || total === null ? stored : (sentPercentage / 100) * total;
@@ -53,6 +53,19 @@ function toSentBytes({ sentPercentage, stored, total }: RowView): number {
 function toPercentage(part: number, whole: number, done: boolean): number {
   if (done) return 100;
   return whole === 0 ? 0 : Math.min(99, Math.floor((part / whole) * 100));
+}
+
+/** Tasks without bytes have no common measure: each counts alike. */
+function toMean(rows: readonly RowView[], done: boolean): number | null {
+  const known = rows.filter(
+    ({ status, percentage }) => percentage !== null && status !== "failed" && status !== "cancelled",
+  );
+  if (known.length === 0) return null;
+  return toPercentage(
+    sum(known, ({ percentage }) => percentage ?? 0),
+    known.length * 100,
+    done,
+  );
 }
 
 function sum(rows: readonly RowView[], measure: (row: RowView) => number): number {

@@ -72,7 +72,8 @@ export function toRowView({ key, task, transfer, movedLately }: RowSources): Row
     total,
     percentage,
     sentPercentage: toSentPercentage(percentage, total, transfer),
-    speed: moving ? (task?.speed ?? 0) : 0,
+    // All bytes are stored while they are processed: what is left of their speed tells nothing.
+    speed: moving && !(status === "processing" && task?.kind === "upload") ? (task?.speed ?? 0) : 0,
     etaSeconds: moving ? (task?.eta ?? null) : null,
     stage: status === "processing" ? (task?.stage ?? null) : null,
     attempt: task?.attempt ?? 1,

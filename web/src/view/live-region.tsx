@@ -1,7 +1,12 @@
 import { effect, useSignal } from "@preact/signals";
 import type { JSX } from "preact";
 import { useEffect } from "preact/hooks";
-import { describeConnection, describeRows, type Announcement } from "../model/announcements.js";
+import {
+  describeConnection,
+  describeRows,
+  mergeAnnouncements,
+  type Announcement,
+} from "../model/announcements.js";
 import type { Words } from "../words/words.js";
 import { useSurroundings } from "./surroundings.js";
 
@@ -22,7 +27,9 @@ export function LiveRegion(): JSX.Element {
       gathered.push(...said);
       timer ??= setTimeout(() => {
         timer = undefined;
-        text.value = gathered.map((one) => toSentence(one, words.peek())).join(" ");
+        text.value = mergeAnnouncements(gathered)
+          .map((one) => toSentence(one, words.peek()))
+          .join(" ");
         gathered = [];
       }, GATHER_MS);
     };

@@ -79,6 +79,7 @@ export const en: Words = {
     gone: "Send it again.",
     "list-closed": "Try again: a new list begins.",
     other: "Try again; if it goes on, tell whoever runs the server.",
+    final: "Doing the same again will not help.",
   },
   notice: {
     "cancel-failed": "The server could not be told to cancel. Try once more.",

@@ -37,7 +37,7 @@ export interface Words {
   readonly needsFile: string;
   readonly action: { readonly [K in RowAction]: string };
   readonly actionOn: (action: string, name: string) => string;
-  readonly failure: { readonly [K in Exclude<FailureKind, "other">]: string };
+  readonly failure: { readonly [K in Exclude<FailureKind, "other" | "final">]: string };
   readonly advice: { readonly [K in FailureKind]: string };
   readonly notice: { readonly [K in Notice]: string };
   readonly connection: { readonly [K in ConnectionState]: string };

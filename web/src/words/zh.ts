@@ -77,6 +77,7 @@ export const zh: Words = {
     gone: "请重新发送。",
     "list-closed": "请重试，将开始新的列表。",
     other: "请重试；若仍然失败，请联系服务器管理员。",
+    final: "重复同样的操作不会有用。",
   },
   notice: {
     "cancel-failed": "未能通知服务器取消，请再试一次。",
