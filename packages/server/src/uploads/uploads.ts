@@ -244,7 +244,8 @@ export class Uploads {
     const { total } = hold.row;
     if (total !== null && stored === total) return await this.#finish(hold, blobKey);
     if (total === null && whole && incoming.isLast) return await this.#finish(hold, blobKey);
-    this.#syncLater(blobKey);
+    // The next chunk is on its way: only where none may follow is it worth the disk's time.
+    if (!whole) this.#syncLater(blobKey);
     if (intake.reason === "too-large") {
       const allowed = bound ?? stored;
       throw new HoldfastError(
