@@ -6,6 +6,14 @@ import { useSurroundings } from "./surroundings.js";
 export function DropZone(): JSX.Element {
   const { board, words } = useSurroundings();
   const input = useRef<HTMLInputElement>(null);
+  // Who may not upload is told so where the button would be, not after a wait that never ends.
+  if (board.connection.value.state === "refused") {
+    return (
+      <p class="drop-refused" data-testid="drop-refused">
+        {words.value.connectionText.refused}
+      </p>
+    );
+  }
   const take = ({ currentTarget }: TargetedEvent<HTMLInputElement>): void => {
     board.add([...(currentTarget.files ?? [])]);
     // Else choosing the same file again would be no change.
