@@ -59,7 +59,7 @@ export const zh: Words = {
     storage: "服务器无法写入该文件。",
     "disk-full": "服务器空间不足。",
     "producer-lost": "文件已送达，但负责处理的程序没有回应。",
-    "no-access": "您没有在此上传的权限，或权限已失效。",
+    "no-access": "你没有在此上传的权限，或权限已失效。",
     unreadable: "设备上的文件已被更改、移动或删除。",
     gone: "服务器上已没有这个上传任务。",
     "list-closed": "这个列表已不再接收新文件。",
