@@ -8,14 +8,14 @@
  */
 import { createReadStream } from "node:fs";
 import { mkdir, open, rm, stat, statfs, type FileHandle } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Writable, type Readable } from "node:stream";
 import { finished } from "node:stream/promises";
 import { HoldfastError } from "../errors.js";
 import type { AppendOptions, BlobStore } from "./blob-store.js";
 
-// What waits in memory while the file system writes: two of the 512 KiB writes that a busy loopback makes.
-const QUEUE_BYTES = 1_048_576;
+// What waits in memory while the file system writes: a few reads of a socket. More only grows colder in the cache.
+const QUEUE_BYTES = 262_144;
 
 const KEY = /^[0-9a-f]{32}$/;
 
@@ -30,16 +30,16 @@ export class FileBlobStore implements BlobStore {
   async create(key: string): Promise<void> {
     await this.#guard(async () => {
       const path = this.#path(key);
-      const folder = join(path, "..");
-      await mkdir(folder, { recursive: true });
+      const folder = dirname(path);
+      const made = await mkdir(folder, { recursive: true });
       const file = await open(path, "wx");
       await file.close();
-      // The entry of a new file is the folder's data: without this a loss of power could forget the file and keep its row.
-      const entry = await open(folder, "r");
-      try {
-        await entry.sync();
-      } finally {
-        await entry.close();
+      // The entry of a new file is its folder's data, and so on up: without this a loss of power could forget it and keep its row.
+      await syncFolder(folder);
+      if (made === undefined) return;
+      for (let at = folder; at !== dirname(made); at = dirname(at)) {
+        // oxlint-disable-next-line no-await-in-loop -- a folder is made once, and at most 256 of them
+        await syncFolder(dirname(at));
       }
     });
   }
@@ -163,13 +163,23 @@ class FileTail extends Writable {
   }
 }
 
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
 /** Ends with what arrived, however the source ends; fails only when storing fails. */
 async function pump(source: Readable, tail: FileTail, signal: AbortSignal): Promise<number> {
   const stop = (): void => {
     source.unpipe(tail);
     if (!tail.writableEnded && !tail.destroyed) tail.end();
   };
-  if (signal.aborted) stop();
+  // What has ended or was destroyed before us emits nothing any more; piped, it would be waited for until the silence is too long.
+  if (signal.aborted || source.destroyed || source.readableEnded) return tail.length;
   signal.addEventListener("abort", stop, { once: true });
   source.once("error", stop).once("close", stop).once("aborted", stop);
   source.pipe(tail);

@@ -11,13 +11,15 @@ import type { TaskRow } from "../tasks/task-row.js";
 import type { Tasks } from "../tasks/tasks.js";
 import type { Uploads } from "../uploads/uploads.js";
 import { toTaskId, type IdParams } from "./route-context.js";
-import { lingerAfter, readBodyLength, toIncoming } from "./upload-body.js";
+import { readBodyLength, toIncoming } from "./upload-body.js";
 
 export interface ContentContext {
   readonly tasks: Tasks;
   readonly uploads: Uploads;
   readonly blobs: BlobStore;
 }
+
+type ContentRequest = FastifyRequest<{ Params: IdParams }>;
 
 interface Range {
   readonly start: number;
@@ -32,57 +34,78 @@ export function addContentRoutes(app: FastifyInstance, { tasks, uploads, blobs }
     async (request, reply) => {
       const id = toTaskId(request.params.id);
       await request.authorize("upload", { taskId: id });
-      lingerAfter(reply);
       const row = await tasks.read(id);
       const part = readContentRange(request, row);
       if (part.total !== null && row.total === null) await uploads.declareTotal(id, part.total);
-      const after = await uploads.take(
-        id,
-        toIncoming(request, { offset: part.offset, isLast: part.isLast, oneShot: false }),
-      );
+      const after = await uploads.take(id, toIncoming(request, part.kind, part.offset));
       return await reply.send(tasks.toWire(after));
     },
   );
 
+  const send = async (request: ContentRequest, reply: FastifyReply): Promise<FastifyReply> =>
+    await sendContent({ tasks, uploads, blobs }, request, reply);
   app.get<{ Params: IdParams }>(
     "/uploads/:id/content",
-    { schema: { summary: "The stored bytes, with Range" } },
-    async (request, reply) => {
-      const id = toTaskId(request.params.id);
-      await request.authorize("watch", { taskId: id });
-      const row = assertStored(await tasks.read(id));
-      if ((await blobs.length(row.blobKey)) !== row.done) {
-        throw new HoldfastError("CONTENT_GONE", `the content of upload ${id} is damaged: fewer bytes are stored than were confirmed`);
-      }
-      const etag = `"${row.blobKey}"`;
-      void reply.headers({
-        "Accept-Ranges": "bytes",
-        "Cache-Control": "private, no-cache",
-        "Content-Disposition": toDisposition(row.filename ?? row.id),
-        "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Content-Type": "application/octet-stream",
-        "X-Content-Type-Options": "nosniff",
-        ETag: etag,
-      });
-      // [rfc9110 §13.1.5] a range of another version would be glued to this one.
-      const condition = request.headers["if-range"];
-      const range =
-        condition === undefined || condition === etag ? readRange(request, reply, row.done) : undefined;
-      const { start, end } = range ?? { start: 0, end: row.done };
-      if (range !== undefined) {
-        void reply.code(206).header("Content-Range", `bytes ${start}-${end - 1}/${row.done}`);
-      }
-      void reply.header("Content-Length", String(end - start));
-      if (end === start) return await reply.send("");
-      return await reply.send(blobs.read(row.blobKey, { start, end }));
-    },
+    { exposeHeadRoute: false, schema: { summary: "The stored bytes, with Range" } },
+    send,
   );
+  // Not Fastify's own, which would read the whole file and drop it.
+  app.head<{ Params: IdParams }>(
+    "/uploads/:id/content",
+    { schema: { summary: "Size and name of the stored bytes" } },
+    send,
+  );
+}
+
+async function sendContent(
+  { tasks, blobs }: ContentContext,
+  request: ContentRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  const id = toTaskId(request.params.id);
+  await request.authorize("watch", { taskId: id });
+  const row = assertStored(await tasks.read(id));
+  if ((await blobs.length(row.blobKey)) !== row.done) {
+    throw new HoldfastError(
+      "CONTENT_GONE",
+      `the content of upload ${id} was removed or damaged: fewer bytes are stored than were confirmed`,
+    );
+  }
+  const etag = `"${row.blobKey}"`;
+  void reply.headers({
+    "Accept-Ranges": "bytes",
+    "Cache-Control": "private, no-cache",
+    "Content-Disposition": toDisposition(row.filename ?? row.id),
+    "Content-Security-Policy": "sandbox; default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    ETag: etag,
+  });
+  if (namesEtag(request.headers["if-none-match"], etag)) return await reply.code(304).send();
+  // [rfc9110 §13.1.5] a range of another version would be glued to this one.
+  const condition = request.headers["if-range"];
+  const range =
+    condition === undefined || condition === etag ? readRange(request, reply, row.done) : undefined;
+  const { start, end } = range ?? { start: 0, end: row.done };
+  if (range !== undefined) {
+    void reply.code(206).header("Content-Range", `bytes ${start}-${end - 1}/${row.done}`);
+  }
+  void reply.headers({ "Content-Type": "application/octet-stream", "Content-Length": String(end - start) });
+  if (request.method === "HEAD") return await reply.send();
+  if (end === start) return await reply.send("");
+  return await reply.send(blobs.read(row.blobKey, { start, end }));
+}
+
+/** [rfc9110 §13.1.2] weakly compared. */
+function namesEtag(header: string | undefined, etag: string): boolean {
+  return (header ?? "")
+    .split(",")
+    .some((one) => one.trim() === "*" || one.trim().replace(/^W\//, "") === etag);
 }
 
 interface Part {
   readonly offset: number;
   readonly total: number | null;
-  readonly isLast: boolean;
+  readonly kind: "part" | "whole";
 }
 
 /** Throws INVALID_REQUEST, INVALID_FIELD. */
@@ -97,7 +120,7 @@ function readContentRange(request: FastifyRequest, row: TaskRow): Part {
         { field: "Content-Length" },
       );
     }
-    return { offset: 0, total: null, isLast: true };
+    return { offset: 0, total: null, kind: "whole" };
   }
   const match = /^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/.exec(header);
   const [, first = "", last = "", of = ""] = match ?? [];
@@ -112,7 +135,7 @@ function readContentRange(request: FastifyRequest, row: TaskRow): Part {
       { field: "Content-Range" },
     );
   }
-  return { offset, total, isLast: false };
+  return { offset, total, kind: "part" };
 }
 
 /** Throws CONTENT_NOT_READY, CONTENT_GONE, TASK_NOT_FOUND. */
@@ -131,8 +154,9 @@ function assertStored(row: TaskRow): TaskRow & { readonly blobKey: string } {
   return { ...row, blobKey: row.blobKey };
 }
 
-/** [rfc9110 §14.2] a Range that is malformed or of several parts is ignored; one that can't be satisfied is refused. */
+/** [rfc9110 §14.2] Range is for GET alone; one that is malformed or of several parts is ignored; one that can't be satisfied is refused. */
 function readRange(request: FastifyRequest, reply: FastifyReply, size: number): Range | undefined {
+  if (request.method !== "GET") return undefined;
   const match = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(request.headers.range ?? "");
   const [, first = "", last = ""] = match ?? [];
   if (match === null || (first === "" && last === "")) return undefined;

@@ -2,7 +2,8 @@
  * `multipart/form-data`, streamed through: each file part goes to its upload as it comes, nothing is spooled.
  *
  * Fields that come before a file name its batch and its processing; others become metadata. A part's end is the end of its
- * upload only when the form says so: a form that is cut leaves its last file incomplete.
+ * upload only when the form says so: a form that is cut leaves its last file incomplete. A form beyond our bounds is refused where
+ * it passes them, never shortened in silence; the files before are stored. A file field left empty in a browser is no file.
  */
 import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
@@ -46,10 +47,17 @@ export async function readForm(
   let running = Promise.resolve();
   let cut: (() => void) | undefined;
   const form = new Promise<void>((resolve, reject) => {
-    busboy.on("field", (name, value) => {
+    busboy.on("field", (name, value, _nameTruncated, valueTruncated) => {
+      if (valueTruncated) reject(tooMuch(`a field above ${LIMITS.fieldSize} bytes`, name));
       fields[name] = value;
     });
+    busboy.once("fieldsLimit", () => reject(tooMuch(`more than ${LIMITS.fields} fields`)));
+    busboy.once("filesLimit", () => reject(tooMuch(`more than ${LIMITS.files} files`)));
     busboy.on("file", (_name, source, filename) => {
+      if (filename === "") {
+        source.resume();
+        return;
+      }
       let broken = false;
       let ended = false;
       source.once("end", () => (ended = true)).once("error", () => (broken = true));
@@ -89,4 +97,12 @@ export async function readForm(
     request.unpipe(busboy);
   }
   await running;
+}
+
+function tooMuch(what: string, field = "form"): HoldfastError {
+  return new HoldfastError(
+    "INVALID_FIELD",
+    `a form may not hold ${what}; what came before it is stored, send the rest on its own`,
+    { field: field.slice(0, 100) },
+  );
 }

@@ -4,7 +4,8 @@
  * Written here and not taken from @tus/server: docs/decisions/0010 says why and what was measured. The rules are
  * those of https://tus.io/protocols/resumable-upload; a refusal is a problem document like any other, with Tus-Resumable.
  * Promises: a request that fails stores no byte beyond what it had announced; HEAD ends a running PATCH of the same upload, as a
- * client that resumes after a half-open connection needs; nothing here is a way to watch.
+ * client that resumes after a half-open connection needs, and is refused while a one-shot brings the bytes; nothing here is a way
+ * to watch.
  */
 import { isTerminal } from "@holdfast/protocol";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
@@ -102,7 +103,7 @@ export async function createTus(
   });
   const receives = hasBytes && length !== 0 && !isTerminal(created.status);
   const row = receives
-    ? await uploads.take(created.id, toIncoming(request, { offset: 0, isLast: false, oneShot: false }))
+    ? await uploads.take(created.id, toIncoming(request, "tus", 0))
     : await tasks.read(created.id);
   void reply.code(201).header("Location", `${path}/${row.id}`);
   if (hasBytes) void reply.header("Upload-Offset", String(row.done));
@@ -172,7 +173,7 @@ async function patchTus(
     await uploads.declareTotal(id, parseByteCount("Upload-Length", lengthText));
   }
   if (isWholeAlready(before, offset, readBodyLength(request))) return await sendOffset(reply, before);
-  const row = await uploads.take(id, toIncoming(request, { offset, isLast: false, oneShot: false }));
+  const row = await uploads.take(id, toIncoming(request, "tus", offset));
   return await sendOffset(reply, row);
 }
 

@@ -3,7 +3,7 @@
  */
 import type { IncomingMessage } from "node:http";
 import type { FastifyReply, FastifyRequest } from "fastify";
-import type { Incoming } from "../uploads/uploads.js";
+import type { Incoming, IncomingKind } from "../uploads/incoming.js";
 import { parseByteCount } from "../uploads/tus-headers.js";
 
 // A client that is still sending must be able to read why it should stop; after that its socket goes.
@@ -17,12 +17,9 @@ export function readBodyLength(request: FastifyRequest): number | null {
 }
 
 /** The whole body of the request, for `Uploads`. */
-export function toIncoming(
-  request: FastifyRequest,
-  rest: Pick<Incoming, "isLast" | "oneShot"> & { readonly offset?: number },
-): Incoming {
+export function toIncoming(request: FastifyRequest, kind: IncomingKind, offset: number): Incoming {
   const { raw } = request;
-  return { source: raw, length: readBodyLength(request), isWhole: () => isWhole(raw), ...rest };
+  return { kind, source: raw, offset, length: readBodyLength(request), isWhole: () => isWhole(raw) };
 }
 
 /** [rfc9112 §8] a message is whole when all that its framing announced has come. */

@@ -18,8 +18,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { BlobStore } from "../blobs/blob-store.js";
 import { HoldfastError } from "../errors.js";
 import type { TaskRow } from "../tasks/task-row.js";
-import { parseProcessing, toFilename } from "../uploads/tus-headers.js";
-import type { Incoming, NewUpload, Uploads } from "../uploads/uploads.js";
+import { parseProcessing, toFilename, TUS_VERSION } from "../uploads/tus-headers.js";
+import type { Incoming } from "../uploads/incoming.js";
+import type { NewUpload, Uploads } from "../uploads/uploads.js";
 import { addContentRoutes } from "./content-routes.js";
 import { readForm } from "./form-body.js";
 import { addJsonParsers } from "./json-body.js";
@@ -33,6 +34,8 @@ export interface UploadRoutesOptions extends Pick<RouteContext, "settings" | "ta
   readonly uploads: Uploads;
   readonly blobs: BlobStore;
 }
+
+const BODY_METHODS: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
 interface NewUploadBody {
   readonly id?: string;
@@ -50,6 +53,11 @@ export function addUploadRoutes(app: FastifyInstance, options: UploadRoutesOptio
   addJsonParsers(app, settings.readTimeoutMs);
   // Bytes are for the handler: nobody reads them before it.
   app.addContentTypeParser("*", (_request, _payload: IncomingMessage, done) => done(null, undefined));
+  app.addHook("onRequest", async (request, reply) => {
+    if (BODY_METHODS.has(request.method)) lingerAfter(reply);
+    // [tus Core] every answer carries it, refusals too.
+    if (speaksTus(request)) void reply.header("Tus-Resumable", TUS_VERSION);
+  });
   addTusRoutes(app, tus);
   addContentRoutes(app, options);
 
@@ -57,7 +65,6 @@ export function addUploadRoutes(app: FastifyInstance, options: UploadRoutesOptio
     "/uploads",
     { schema: { summary: "Create an upload: tus, JSON, raw bytes or a form" } },
     async (request, reply) => {
-      lingerAfter(reply);
       if (speaksTus(request)) return await createTus(tus, request, reply);
       const type = String((request.headers["content-type"] ?? "").split(";", 1)[0])
         .trim()
@@ -155,7 +162,7 @@ async function createLater(
 }
 
 async function takeRaw(options: UploadRoutesOptions, request: FastifyRequest): Promise<TaskRow> {
-  const incoming = toIncoming(request, { offset: 0, isLast: true, oneShot: true });
+  const incoming = toIncoming(request, "one-shot", 0);
   const target = await bind(options, request, {
     filename: toFilename(readFileName(request)),
     total: incoming.length,
@@ -194,7 +201,7 @@ async function takeForm(
       },
       request,
     );
-    const incoming: Incoming = { source, offset: 0, length: null, isWhole, isLast: true, oneShot: true };
+    const incoming: Incoming = { kind: "one-shot", source, offset: 0, length: null, isWhole };
     rows.push(await options.uploads.take(target.id, incoming));
   });
   const [first] = rows;

@@ -97,6 +97,8 @@ export class Intake {
       },
       flush: (done) => done(null, this.#reason === null ? last : undefined),
     });
+    // A client that left before we came here says nothing any more.
+    if (source.destroyed) return limiter.end();
     // pipe forwards no errors: a source that breaks ends the body where it broke.
     source.once("error", () => limiter.end()).once("close", () => limiter.end());
     return source.pipe(limiter);

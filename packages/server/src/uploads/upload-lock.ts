@@ -2,7 +2,8 @@
  * One writer per upload. [wire: one-writer]
  *
  * Whoever comes next asks the holder to stop and gets the lock when it has: the older connection may be half open, and a
- * client that resumes must not wait for a time-out of TCP. Those who wait are served in order, the first asking for all.
+ * client that resumes must not wait for a time-out of TCP. Not so a one-shot: nobody could go on with what it loses, so others
+ * are refused at once and the silence of its body is what ends a dead one.
  * In memory: the data directory belongs to one process.
  */
 import { HoldfastError } from "../errors.js";
@@ -13,7 +14,15 @@ export interface UploadLock {
   release(): void;
 }
 
+export interface LockOptions {
+  /** Stops for whoever comes next. True unless said. */
+  readonly yields?: boolean;
+  /** Waits also for a holder that does not yield, because something else has told it to stop. */
+  readonly waits?: boolean;
+}
+
 interface Holder {
+  readonly yields: boolean;
   readonly wanted: AbortController;
   readonly released: Promise<void>;
 }
@@ -23,31 +32,34 @@ const WAIT_MS = 10_000;
 
 export class UploadLocks {
   readonly #holders = new Map<string, Holder>();
+  readonly #waitMs: number;
+
+  constructor(waitMs: number = WAIT_MS) {
+    this.#waitMs = waitMs;
+  }
 
   /** Uploads being written. */
   get size(): number {
     return this.#holders.size;
   }
 
-  /** Throws UPLOAD_LOCKED when the holder does not stop in time, or the signal aborts. */
-  async acquire(id: string, signal?: AbortSignal): Promise<UploadLock> {
-    const deadline = AbortSignal.timeout(WAIT_MS);
-    const given = signal === undefined ? deadline : AbortSignal.any([deadline, signal]);
-    for (;;) {
-      const holder = this.#holders.get(id);
-      if (holder === undefined) return this.#hold(id);
-      holder.wanted.abort();
-      // oxlint-disable-next-line no-await-in-loop -- whoever was faster is asked in turn
-      await Promise.race([holder.released, aborted(given)]);
-      if (given.aborted) {
-        throw new HoldfastError(
-          "UPLOAD_LOCKED",
-          `upload ${id} is still being written by another request; try again`,
-          {
-            retryAfterSeconds: 1,
-          },
-        );
+  /** Throws UPLOAD_LOCKED when the holder does not yield, or does not stop in time. */
+  async acquire(id: string, { yields = true, waits = false }: LockOptions = {}): Promise<UploadLock> {
+    if (!this.#holders.has(id)) return this.#hold(id, yields);
+    const late = new AbortController();
+    const timer = setTimeout(() => late.abort(), this.#waitMs);
+    const waited = aborted(late.signal);
+    try {
+      for (;;) {
+        const holder = this.#holders.get(id);
+        if (holder === undefined) return this.#hold(id, yields);
+        if (late.signal.aborted || !(holder.yields || waits)) throw toLockedError(id);
+        holder.wanted.abort();
+        // oxlint-disable-next-line no-await-in-loop -- whoever was faster is asked in turn
+        await Promise.race([holder.released, waited]);
       }
+    } finally {
+      clearTimeout(timer);
     }
   }
 
@@ -63,10 +75,10 @@ export class UploadLocks {
     await Promise.all([...this.#holders.values()].map(({ released }) => released));
   }
 
-  #hold(id: string): UploadLock {
+  #hold(id: string, yields: boolean): UploadLock {
     const wanted = new AbortController();
     const released = new AbortController();
-    const holder = { wanted, released: aborted(released.signal) };
+    const holder = { yields, wanted, released: aborted(released.signal) };
     this.#holders.set(id, holder);
     return {
       wanted: wanted.signal,
@@ -76,6 +88,14 @@ export class UploadLocks {
       },
     };
   }
+}
+
+function toLockedError(id: string): HoldfastError {
+  return new HoldfastError(
+    "UPLOAD_LOCKED",
+    `upload ${id} is still being written by another request; try again`,
+    { retryAfterSeconds: 1 },
+  );
 }
 
 async function aborted(signal: AbortSignal): Promise<void> {

@@ -10,12 +10,12 @@
  * Called by: http/upload-routes.ts, http/tus-routes.ts, holdfast.ts (recover, park).
  */
 import { randomBytes } from "node:crypto";
-import type { Readable } from "node:stream";
-import { isTerminal, type BatchId, type Json, type TaskErrorCode, type TaskId } from "@holdfast/protocol";
+import { isTerminal, type BatchId, type Json, type TaskId } from "@holdfast/protocol";
 import type { BlobStore } from "../blobs/blob-store.js";
 import { HoldfastError } from "../errors.js";
 import type { TaskRow } from "../tasks/task-row.js";
 import type { TaskHold, Tasks } from "../tasks/tasks.js";
+import { endsUpload, toCutError, toDrainingError, toOneShotFailure, type Incoming } from "./incoming.js";
 import { Intake } from "./intake.js";
 import { UploadLocks, type UploadLock } from "./upload-lock.js";
 
@@ -46,20 +46,6 @@ export interface NewUpload {
   readonly tusMetadata: string | null;
 }
 
-export interface Incoming {
-  readonly source: Readable;
-  /** Where the bytes belong; refused unless it is where the upload stands. Undefined: there, wherever it is. */
-  readonly offset?: number;
-  /** Bytes announced; null when the length is unknown. */
-  readonly length: number | null;
-  /** Whether the source has ended as it was announced; asked after it ended. */
-  readonly isWhole: () => boolean;
-  /** The end of the source is the end of the upload. Not so for tus, where more may follow. */
-  readonly isLast: boolean;
-  /** Nobody can go on with it: what was cut has failed. */
-  readonly oneShot: boolean;
-}
-
 export class Uploads {
   readonly locks: UploadLocks = new UploadLocks();
   readonly #options: UploadsOptions;
@@ -77,7 +63,7 @@ export class Uploads {
   /** Throws UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE, ID_TAKEN, BATCH_CLOSED, DRAINING. */
   async create(upload: NewUpload): Promise<TaskRow> {
     const { tasks, blobs } = this.#options;
-    this.#assertOpen();
+    if (this.#parked) throw toDrainingError();
     if (upload.total !== null) await this.assertRoom(upload.total);
     const blobKey = randomBytes(16).toString("hex");
     await blobs.create(blobKey);
@@ -93,21 +79,24 @@ export class Uploads {
     }
   }
 
-  /** Throws UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE. */
-  async assertRoom(bytes: number): Promise<void> {
+  /**
+   * Whether an upload may reach `end` bytes, of which `missing` are still to be stored.
+   * Throws UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE.
+   */
+  async assertRoom(end: number, missing: number = end): Promise<void> {
     const { blobs, settings } = this.#options;
     const { maxUploadBytes, minFreeDiskBytes } = settings;
-    if (maxUploadBytes !== null && bytes > maxUploadBytes) {
+    if (maxUploadBytes !== null && end > maxUploadBytes) {
       throw new HoldfastError(
         "UPLOAD_TOO_LARGE",
-        `upload exceeds max-upload-size: got ${bytes} bytes, bound ${maxUploadBytes}; send less or raise max-upload-size`,
+        `upload exceeds max-upload-size: got ${end} bytes, bound ${maxUploadBytes}; send less or raise max-upload-size`,
       );
     }
     const freeBytes = (await blobs.freeBytes()) - minFreeDiskBytes;
-    if (bytes > Math.max(0, freeBytes)) {
+    if (missing > Math.max(0, freeBytes)) {
       throw new HoldfastError(
         "INSUFFICIENT_STORAGE",
-        `upload does not fit: got ${bytes} bytes, room for ${Math.max(0, freeBytes)} (min-free-disk ${minFreeDiskBytes} kept free); free space and try again`,
+        `upload does not fit: got ${missing} bytes, room for ${Math.max(0, freeBytes)} (min-free-disk ${minFreeDiskBytes} kept free); free space and try again`,
         { retryAfterSeconds: 60 },
       );
     }
@@ -116,46 +105,25 @@ export class Uploads {
   /** The total of a tus upload whose length was deferred. Throws INVALID_FIELD, UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE. */
   async declareTotal(id: TaskId, total: number): Promise<void> {
     const row = await this.#options.tasks.read(id);
-    await this.assertRoom(total - row.done);
-    if (this.maxUploadBytes !== null && total > this.maxUploadBytes) await this.assertRoom(total);
+    await this.assertRoom(total, Math.max(0, total - row.done));
     await this.#options.tasks.command(id, { type: "declareTotal", total });
   }
 
-  /** Takes the upload's lock and receives. Throws what `receive` throws, and UPLOAD_LOCKED. */
+  /**
+   * Stores what the source brings, and returns the row when all of it is stored; for tus also when it was cut. Asks a running
+   * writer to stop, but not for a request that can't be right.
+   * Throws OFFSET_MISMATCH, UPLOAD_COMPLETE, TASK_ENDED, UPLOAD_GONE, UPLOAD_LOCKED, UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE,
+   * STORE_UNAVAILABLE, INVALID_REQUEST, DRAINING.
+   */
   async take(id: TaskId, incoming: Incoming): Promise<TaskRow> {
-    assertReceiving(await this.#options.tasks.read(id));
-    const lock = await this.locks.acquire(id);
+    const row = assertReceiving(await this.#options.tasks.read(id));
+    // What is stored never becomes less: a lower offset is wrong now and stays so, and whoever is writing must not suffer from it.
+    if (incoming.offset < row.done) throw offsetMismatch(row, incoming);
+    const lock = await this.locks.acquire(id, { yields: incoming.kind !== "one-shot" });
     try {
-      return await this.receive(id, incoming, lock);
+      return await this.#receive(id, incoming, lock);
     } finally {
       lock.release();
-    }
-  }
-
-  /**
-   * Stores what the source brings and returns the row then. The lock must be held. Resolves also when the source was cut:
-   * the row says how far it came.
-   * Throws OFFSET_MISMATCH, UPLOAD_COMPLETE, TASK_ENDED, UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE, STORE_UNAVAILABLE, DRAINING.
-   */
-  async receive(id: TaskId, incoming: Incoming, lock: UploadLock): Promise<TaskRow> {
-    this.#assertOpen();
-    const hold = await this.#options.tasks.hold(id);
-    try {
-      const { blobKey, done: offset } = assertReceiving(hold.row);
-      if (incoming.offset !== undefined && incoming.offset !== offset) {
-        throw new HoldfastError(
-          "OFFSET_MISMATCH",
-          `upload ${id} holds ${offset} bytes: got bytes for offset ${incoming.offset}; go on at ${offset}`,
-          { field: "Upload-Offset" },
-        );
-      }
-      const bound = await this.#bound(hold.row, incoming);
-      return await this.#store(hold, blobKey, bound, incoming, lock);
-    } catch (error) {
-      if (incoming.oneShot) await this.#failOneShot(hold, error);
-      throw error;
-    } finally {
-      hold.release();
     }
   }
 
@@ -171,16 +139,15 @@ export class Uploads {
     const { tasks } = this.#options;
     const row = await tasks.read(id);
     if (row.blobKey === null) return row;
-    // The row first: a crash in between leaves bytes that nobody names, never a name without bytes.
-    const forgotten = await tasks.forgetContent(id);
+    // The bytes first: a crash in between leaves a name without bytes, which reads as gone, never gigabytes without a name.
     await this.removeBytes(row);
-    return forgotten;
+    return await tasks.forgetContent(id);
   }
 
-  /** Removes bytes when their writer has stopped. */
+  /** Removes the bytes of a task that has ended, when their writer has stopped. */
   async removeBytes(row: TaskRow): Promise<void> {
     if (row.blobKey === null) return;
-    const lock = await this.locks.acquire(row.id);
+    const lock = await this.locks.acquire(row.id, { waits: true });
     try {
       await this.#options.blobs.remove(row.blobKey);
     } finally {
@@ -209,6 +176,24 @@ export class Uploads {
     await Promise.all(this.#syncs);
   }
 
+  async #receive(id: TaskId, incoming: Incoming, lock: UploadLock): Promise<TaskRow> {
+    if (this.#parked) throw toDrainingError();
+    const hold = await this.#options.tasks.hold(id);
+    try {
+      const { blobKey } = assertReceiving(hold.row);
+      if (incoming.offset !== hold.row.done) throw offsetMismatch(hold.row, incoming);
+      try {
+        const bound = await this.#bound(hold.row, incoming);
+        return await this.#store(hold, blobKey, bound, incoming, lock);
+      } catch (error) {
+        if (incoming.kind === "one-shot") await this.#failOneShot(hold, error);
+        throw error;
+      }
+    } finally {
+      hold.release();
+    }
+  }
+
   async #store(
     hold: TaskHold,
     blobKey: string,
@@ -218,8 +203,9 @@ export class Uploads {
   ): Promise<TaskRow> {
     const { tasks, blobs, settings } = this.#options;
     const { id, done: offset } = hold.row;
-    if (incoming.oneShot || (incoming.length !== 0 && hold.row.status === "pending")) {
-      await tasks.command(id, { type: "begin", oneShot: incoming.oneShot });
+    const oneShot = incoming.kind === "one-shot";
+    if (oneShot || (incoming.length !== 0 && hold.row.status === "pending")) {
+      await tasks.command(id, { type: "begin", oneShot });
     }
     const intake = new Intake(incoming.source, {
       boundBytes: bound === null || incoming.length !== null ? null : bound - offset,
@@ -240,30 +226,23 @@ export class Uploads {
     } finally {
       intake.release();
     }
-    const whole = incoming.isWhole() && intake.reason === null;
+    const { reason } = intake;
+    const whole = incoming.isWhole() && reason === null;
     const { total } = hold.row;
-    if (total !== null && stored === total) return await this.#finish(hold, blobKey);
-    if (total === null && whole && incoming.isLast) return await this.#finish(hold, blobKey);
-    // The next chunk is on its way: only where none may follow is it worth the disk's time.
-    if (!whole) this.#syncLater(blobKey);
-    if (intake.reason === "too-large") {
-      const allowed = bound ?? stored;
-      throw new HoldfastError(
-        "UPLOAD_TOO_LARGE",
-        `the body goes on beyond what the upload may hold: bound ${allowed} bytes; nothing beyond was stored`,
-      );
-    }
-    if (intake.reason === "disk-full") {
-      throw new HoldfastError(
-        "INSUFFICIENT_STORAGE",
-        `min-free-disk ${settings.minFreeDiskBytes} was reached at ${stored} bytes; go on when there is space`,
-        {
-          retryAfterSeconds: 60,
-        },
-      );
-    }
-    if (incoming.oneShot) await this.#failOneShot(hold, undefined);
-    return hold.row;
+    const ended = hold.ended.aborted;
+    const complete = total === null ? whole && endsUpload(incoming) : stored === total;
+    if (complete && !ended) return await this.#finish(hold, blobKey);
+    this.#syncLater(blobKey);
+    const resting = incoming.kind === "tus" && (reason === null || reason === "silent");
+    if ((resting || (whole && !endsUpload(incoming))) && !ended) return hold.row;
+    throw toCutError(hold.row, incoming.kind, {
+      reason,
+      ended,
+      parked: this.#parked,
+      bound,
+      minFreeDiskBytes: settings.minFreeDiskBytes,
+      silenceMs: settings.readTimeoutMs,
+    });
   }
 
   async #finish(hold: TaskHold, blobKey: string): Promise<TaskRow> {
@@ -287,37 +266,35 @@ export class Uploads {
   }
 
   /** The length the upload may reach; null when only the disk bounds it. */
-  async #bound(row: TaskRow, { length, isLast }: Incoming): Promise<number | null> {
-    const { maxUploadBytes } = this.#options.settings;
-    const end = length === null ? null : row.done + length;
-    if (row.total !== null) {
-      if (end !== null && end > row.total) {
-        throw new HoldfastError(
-          "UPLOAD_TOO_LARGE",
-          `the body is longer than what is missing: got ${length} bytes at ${row.done}, total ${row.total}; send ${row.total - row.done}`,
-        );
-      }
-      return row.total;
+  async #bound(row: TaskRow, incoming: Incoming): Promise<number | null> {
+    const { length } = incoming;
+    if (row.total !== null && length !== null && row.done + length > row.total) {
+      throw new HoldfastError(
+        "UPLOAD_TOO_LARGE",
+        `the body is longer than what is missing: got ${length} bytes at ${row.done}, total ${row.total}; send ${row.total - row.done}`,
+      );
     }
-    if (length === null) {
-      await this.assertRoom(0);
-      return maxUploadBytes;
-    }
-    await this.assertRoom(row.done + length);
-    if (isLast) await this.#options.tasks.command(row.id, { type: "declareTotal", total: row.done + length });
+    // Asked for each body: a tus upload in small chunks would otherwise never look at the disk again.
+    await this.assertRoom(row.done + (length ?? 0), length ?? 0);
+    if (row.total !== null) return row.total;
+    if (length === null) return this.maxUploadBytes;
+    if (endsUpload(incoming))
+      await this.#options.tasks.command(row.id, { type: "declareTotal", total: row.done + length });
     return row.done + length;
   }
 
-  async #failOneShot(hold: TaskHold, error: unknown): Promise<void> {
-    if (hold.ended.aborted) return;
+  async #failOneShot(hold: TaskHold, cause: unknown): Promise<void> {
+    const { tasks, blobs, onError } = this.#options;
     const { row } = hold;
-    const of = row.total === null ? "" : ` of ${row.total}`;
-    const [code, message] = oneShotFailure(error, `${row.done}${of}`);
-    const ended = await this.#options.tasks.command(row.id, {
-      type: "fail",
-      error: { code, message, retryable: true },
-    });
-    if (ended.blobKey !== null) await this.#options.blobs.remove(ended.blobKey);
+    if (hold.ended.aborted || row.blobKey === null) return;
+    const [code, message] = toOneShotFailure(row, cause);
+    try {
+      // The bytes first: where the disk is full, this makes the room that the ending needs.
+      await blobs.remove(row.blobKey);
+      await tasks.command(row.id, { type: "fail", error: { code, message, retryable: true } });
+    } catch (error) {
+      onError(error, `failing upload ${row.id}`); // the caller throws why; a start ends it as UPLOAD_DAMAGED
+    }
   }
 
   async #recover(row: TaskRow): Promise<void> {
@@ -338,17 +315,10 @@ export class Uploads {
       hold.recovered(length);
       if (row.total !== null && length === row.total) await this.#finish(hold, row.blobKey);
       // Also before its first byte: its body is gone, and it would be `uploading` until it expires.
-      else if (row.oneShot) await this.#failOneShot(hold, undefined);
+      else if (row.oneShot)
+        await this.#failOneShot(hold, new HoldfastError("INVALID_REQUEST", "the server was stopped"));
     } finally {
       hold.release();
-    }
-  }
-
-  #assertOpen(): void {
-    if (this.#parked) {
-      throw new HoldfastError("DRAINING", "the server is going away; go on in a moment", {
-        retryAfterSeconds: 1,
-      });
     }
   }
 }
@@ -371,14 +341,10 @@ function assertReceiving(row: TaskRow): TaskRow & { readonly blobKey: string } {
   return { ...row, blobKey: row.blobKey };
 }
 
-function oneShotFailure(error: unknown, stored: string): [TaskErrorCode, string] {
-  if (error instanceof HoldfastError && error.code === "UPLOAD_TOO_LARGE")
-    return ["UPLOAD_TOO_LARGE", error.message];
-  if (error === undefined) {
-    return [
-      "UPLOAD_INCOMPLETE",
-      `the body ended early: ${stored} bytes arrived; send the file again, or resumably`,
-    ];
-  }
-  return ["STORAGE_FAILED", `the body could not be stored: ${stored} bytes arrived; send the file again`];
+function offsetMismatch(row: TaskRow, { offset }: Incoming): HoldfastError {
+  return new HoldfastError(
+    "OFFSET_MISMATCH",
+    `upload ${row.id} holds ${row.done} bytes: got bytes for offset ${offset}; go on at ${row.done}`,
+    { field: "Upload-Offset" },
+  );
 }
