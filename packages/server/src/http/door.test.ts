@@ -243,3 +243,22 @@ test("the page is served with a strict policy, its hashed files for ever, and no
     rmSync(pageDir, { recursive: true });
   }
 });
+
+test("a creation without a body, or with an empty one of JSON, is a creation with nothing said", async () => {
+  const { api } = await serve();
+  for (const path of ["tasks", "batches"]) {
+    const bare = await fetch(`${api}/${path}`, { method: "POST" });
+    expect([path, bare.status]).toEqual([path, 201]);
+    const empty = await fetch(`${api}/${path}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+    });
+    expect([path, empty.status]).toEqual([path, 201]);
+  }
+  await fetch(`${api}/batches`, json("POST", { id: "b" }));
+  const closed = await fetch(`${api}/batches/b/close`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+  });
+  expect(closed.status).toBe(200);
+});

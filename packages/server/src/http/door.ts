@@ -93,6 +93,10 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
   await app.register(
     async (scope) => {
       addJsonParsers(scope, settings.readTimeoutMs);
+      // No body says what an empty object says: everything a creation takes is optional.
+      scope.addHook("preValidation", async (request) => {
+        if (request.method === "POST") request.body ??= {};
+      });
       addTaskRoutes(scope, context);
       addBatchRoutes(scope, context);
       addStreamRoutes(scope, context);

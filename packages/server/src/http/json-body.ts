@@ -93,11 +93,12 @@ function tooLarge(): HoldfastError {
 }
 
 function parseJson(text: string, what: string): unknown {
+  // Clients that always name a type send it with nothing as well.
+  if (text.trim() === "") return {};
   try {
     // `__proto__` as a key becomes a property of its own here and is refused as unknown, or kept as data; it never reaches a prototype.
     return JSON.parse(text);
   } catch (cause) {
-    const empty = text.trim() === "" ? "is empty" : "is not valid JSON";
-    throw new HoldfastError("INVALID_REQUEST", `${what} ${empty}; send a JSON document`, { cause });
+    throw new HoldfastError("INVALID_REQUEST", `${what} is not valid JSON; send a JSON document`, { cause });
   }
 }

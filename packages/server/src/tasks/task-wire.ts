@@ -37,7 +37,9 @@ export function toProgress(row: TaskRow, speed: number, nowMs: number): Progress
 }
 
 function toProgressFields(row: TaskRow, speed: number): TaskProgress {
-  const moving = !isTerminal(row.status) && speed > 0;
+  // What an upload moves are its bytes: once they are all here it stands still, whatever its producer does.
+  const moves = row.kind === "upload" ? row.status === "uploading" : !isTerminal(row.status);
+  const moving = moves && speed > 0;
   return {
     attempt: row.attempt,
     status: row.status,
