@@ -2,7 +2,7 @@
  * Medians, percentiles, and the dated file that a claim rests on: bench/results/<date>-<bench>.json.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
+import { availableParallelism, cpus, getPriority, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 
 /** Nearest rank. @param {readonly number[]} values @param {number} share 0–1 */
@@ -31,6 +31,9 @@ export function writeResult(bench, figures) {
     node: process.version,
     cpu: cpus()[0]?.model ?? "unknown",
     cores: availableParallelism(),
+    // How busy the machine was besides, and whether this run went first: figures of a shared machine are read with both.
+    loadAverage: loadavg().map((load) => round(load, 1)),
+    niceness: getPriority(),
     ...figures,
   };
   const directory = fileURLToPath(new URL("results/", import.meta.url));

@@ -21,7 +21,7 @@ export interface BlobStore {
   length(key: string): Promise<number | undefined>;
   /** Appends until the source ends, fails or the signal aborts; returns the length then stored. Rejects only when storing fails. */
   append(key: string, source: Readable, options: AppendOptions): Promise<number>;
-  /** Makes what is stored survive loss of power. */
+  /** Makes what is stored survive loss of power. A blob that was removed meanwhile has nothing to lose. */
   sync(key: string): Promise<void>;
   /** `end` exclusive. */
   read(key: string, range: { readonly start: number; readonly end: number }): Readable;

@@ -73,11 +73,14 @@ export class FileBlobStore implements BlobStore {
 
   async sync(key: string): Promise<void> {
     await this.#guard(async () => {
-      const file = await open(this.#path(key), "r+");
+      const file = await open(this.#path(key), "r+").catch((error: unknown) => {
+        if (isMissing(error)) return undefined;
+        throw error;
+      });
       try {
-        await file.datasync();
+        await file?.datasync();
       } finally {
-        await file.close();
+        await file?.close();
       }
     });
   }

@@ -47,14 +47,19 @@ export async function readForm(
   let running = Promise.resolve();
   let cut: (() => void) | undefined;
   const form = new Promise<void>((resolve, reject) => {
+    let refused = false;
+    const refuse = (error: HoldfastError): void => {
+      refused = true;
+      reject(error);
+    };
     busboy.on("field", (name, value, _nameTruncated, valueTruncated) => {
-      if (valueTruncated) reject(tooMuch(`a field above ${LIMITS.fieldSize} bytes`, name));
+      if (valueTruncated) refuse(tooMuch(`a field above ${LIMITS.fieldSize} bytes`, name));
       fields[name] = value;
     });
-    busboy.once("fieldsLimit", () => reject(tooMuch(`more than ${LIMITS.fields} fields`)));
-    busboy.once("filesLimit", () => reject(tooMuch(`more than ${LIMITS.files} files`)));
+    busboy.once("fieldsLimit", () => refuse(tooMuch(`more than ${LIMITS.fields} fields`)));
+    busboy.once("filesLimit", () => refuse(tooMuch(`more than ${LIMITS.files} files`)));
     busboy.on("file", (_name, source, filename) => {
-      if (filename === "") {
+      if (refused || filename === "") {
         source.resume();
         return;
       }

@@ -51,6 +51,48 @@ test("an upload above the bound, or that does not fit the disk, is refused befor
   expect(answer.headers.get("retry-after")).toBe("60");
 });
 
+test("a form beyond the bounds is refused, not shortened", async () => {
+  const served = await serve();
+  const many = new FormData();
+  for (let i = 0; i < 101; i += 1) many.append("f", new Blob(["x"]), `f${i}`);
+  const long = new FormData();
+  long.set("note", "n".repeat(5_000));
+  long.set("f", new Blob(["x"]), "f");
+  const fields = new FormData();
+  for (let i = 0; i < 65; i += 1) fields.append(`n${i}`, "x");
+  fields.set("f", new Blob(["x"]), "f");
+  for (const [body, stored] of [
+    [long, 0],
+    [fields, 0],
+    [many, 100],
+  ] as const) {
+    const answer = await fetch(`${served.api}/uploads`, { method: "POST", body });
+    expect([answer.status, await problem(answer)]).toEqual([422, "INVALID_FIELD"]);
+    const list = await fetch(`${served.api}/uploads?limit=200`);
+    expect(((await list.json()) as { items: unknown[] }).items).toHaveLength(stored);
+  }
+});
+
+test("a huge body that is refused is not read for long, and its client gets the answer", async () => {
+  const served = await serve();
+  const lines = ["PATCH /api/v1/uploads/none", "PUT /api/v1/uploads/none/content", "POST /api/v1/uploads"];
+  const answers = lines.map(async (line) => {
+    const socket = await begin(served, `${line} HTTP/1.1`);
+    let answer = "";
+    socket.on("data", (data: Buffer) => (answer += data.toString()));
+    socket.write(`Content-Type: text/plain\r\nTus-Resumable: 1.0.0\r\nContent-Length: ${10 ** 12}\r\n\r\n`);
+    const chunk = Buffer.alloc(65_536);
+    const drip = setInterval(() => socket.write(chunk), 10);
+    await new Promise<void>((resolve) => socket.once("close", () => resolve()));
+    clearInterval(drip);
+    return answer;
+  });
+  for (const answer of await Promise.all(answers)) {
+    expect(answer).toMatch(/^HTTP\/1.1 4\d\d /);
+    expect(answer).toMatch(/tus-resumable: 1.0.0/i);
+  }
+}, 10_000);
+
 const wrong: readonly [string, RequestInit & { path?: string }, number][] = [
   ["no length", { method: "POST", headers: TUS }, 400],
   [

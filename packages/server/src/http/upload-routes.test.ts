@@ -153,6 +153,40 @@ test("ranges are answered, and one beyond the end is refused with the size", asy
   expect((await range("bytes=2-4", { "If-Range": '"other"' }))[0]).toBe(200);
 });
 
+test("HEAD tells size and name of the content, and an unchanged copy is not sent again", async () => {
+  const served = await serve();
+  const { id } = await create(served, { filename: "a.txt" });
+  await fetch(`${served.api}/uploads/${id}/content`, { method: "PUT", body: "0123456789" });
+  const url = `${served.api}/uploads/${id}/content`;
+  const head = await fetch(url, { method: "HEAD", headers: { Range: "bytes=2-4" } });
+  expect([head.status, head.headers.get("content-length")]).toEqual([200, "10"]);
+  expect(head.headers.get("content-disposition")).toContain('filename="a.txt"');
+  const etag = head.headers.get("etag") ?? "";
+  for (const [condition, status] of [
+    [etag, 304],
+    [`"x", W/${etag}`, 304],
+    ['"x"', 200],
+  ] as const) {
+    const answer = await fetch(url, { headers: { "If-None-Match": condition } });
+    expect([answer.status, (await answer.text()).length]).toEqual([status, status === 304 ? 0 : 10]);
+  }
+});
+
+test("a file field that was left empty is no file", async () => {
+  const served = await serve();
+  const part = (name: string, body: string): string =>
+    `--b\r\nContent-Disposition: form-data; name="f"; filename="${name}"\r\nContent-Type: application/octet-stream\r\n\r\n${body}\r\n`;
+  const post = async (body: string): Promise<Response> =>
+    await fetch(`${served.api}/uploads`, {
+      method: "POST",
+      headers: { "Content-Type": "multipart/form-data; boundary=b" },
+      body: `${body}--b--\r\n`,
+    });
+  expect((await post(part("", ""))).status).toBe(422);
+  const answer = await post(part("", "") + part("a", "abc"));
+  expect(await answer.json()).toMatchObject({ filename: "a", status: "completed", uploaded: 3 });
+});
+
 test("content can't be read before it is whole", async () => {
   const served = await serve();
   const { id } = await create(served, { total: 10 });

@@ -213,6 +213,63 @@ test("a body that falls silent is given up, and the upload can go on", async () 
     4_500,
   );
   expect(closed).toBe(true);
-  expect(text).toMatch(/^HTTP\/1.1 (200|4\d\d) /);
+  expect(text).toMatch(/^HTTP\/1.1 400 /);
   expect(await task(served, id)).toMatchObject({ status: "uploading", uploaded: 3 });
+});
+
+test("a tus body that falls silent is answered with the offset it came to, so that its client goes on there", async () => {
+  const served = await serve({ readTimeoutMs: 100 });
+  const { id } = await create(served, { total: 100 });
+  const head = Object.entries({ ...BYTES, Host: "x", "Upload-Offset": "0", "Content-Length": "100" });
+  const lines = head.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+  const { text } = await talk(served.port, `PATCH /api/v1/uploads/${id} HTTP/1.1\r\n${lines}\r\nabc`, 1_000);
+  expect(text).toMatch(/^HTTP\/1.1 204 /);
+  expect(text).toMatch(/\r\nupload-offset: 3\r\n/i);
+});
+
+test("a one-shot that is stopped is not answered as created", async () => {
+  const served = await serve({ readTimeoutMs: 100 });
+  const head = "POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Type: application/octet-stream\r\n";
+  const { text } = await talk(served.port, `${head}Content-Length: 100\r\n\r\nabc`, 1_000);
+  expect(text).toMatch(/^HTTP\/1.1 400 /);
+  const { items } = (await (await fetch(`${served.api}/uploads`)).json()) as { items: Task[] };
+  expect(items).toMatchObject([{ status: "failed", uploaded: 3, error: { code: "UPLOAD_INCOMPLETE" } }]);
+});
+
+test("whoever sends to an upload while it is cancelled hears so", async () => {
+  const served = await serve();
+  const { id } = await create(served, { total: 1_000 });
+  const socket = await begin(served, `PUT /api/v1/uploads/${id}/content HTTP/1.1`);
+  const answer = new Promise<string>((resolve) => socket.once("data", (data) => resolve(data.toString())));
+  socket.write(`Content-Length: 1000\r\n\r\n${"a".repeat(500)}`);
+  await stored(served, id, 500);
+  await fetch(`${served.api}/uploads/${id}`, { method: "DELETE" });
+  expect(await answer).toMatch(/^HTTP\/1.1 409 [^]*TASK_ENDED/);
+  socket.destroy();
+});
+
+test("a second writer takes nothing from a one-shot, nor from one it can't go on with", async () => {
+  const served = await serve();
+  const heads = {
+    shot: "POST /api/v1/uploads HTTP/1.1\r\nUpload-Task-Id: shot\r\nContent-Type: application/octet-stream",
+    put: "PUT /api/v1/uploads/put/content HTTP/1.1",
+  };
+  for (const [id, head] of Object.entries(heads)) {
+    await create(served, { id, total: 1_000 });
+    const socket = await begin(served, head);
+    socket.write(`Content-Length: 1000\r\n\r\n${"a".repeat(500)}`);
+    await stored(served, id, 500);
+    const put = await fetch(`${served.api}/uploads/${id}/content`, {
+      method: "PUT",
+      body: "b".repeat(1_000),
+    });
+    expect([put.status, await problem(put)]).toEqual([409, "OFFSET_MISMATCH"]);
+    if (id === "shot") {
+      expect((await fetch(`${served.api}/uploads/${id}`, { method: "HEAD", headers: TUS })).status).toBe(423);
+    }
+    socket.write("a".repeat(500));
+    expect(await ended(served, id)).toMatchObject({ status: "completed", uploaded: 1_000 });
+    socket.destroy();
+    expect((await content(served, id)).toString()).toBe("a".repeat(1_000));
+  }
 });
