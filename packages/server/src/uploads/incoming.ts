@@ -91,7 +91,8 @@ export function toDrainingError(): HoldfastError {
 export function toOneShotFailure(row: TaskRow, error: unknown): [TaskErrorCode, string] {
   const stored = `${row.done}${row.total === null ? "" : ` of ${row.total}`} bytes arrived`;
   const code = error instanceof HoldfastError ? error.code : "INTERNAL";
-  if (code === "UPLOAD_TOO_LARGE") return [code, `the body goes on beyond what the upload may hold: ${stored}`];
+  if (code === "UPLOAD_TOO_LARGE")
+    return [code, `the body goes on beyond what the upload may hold: ${stored}`];
   if (code === "INVALID_REQUEST" || code === "UPLOAD_LOCKED" || code === "DRAINING") {
     return ["UPLOAD_INCOMPLETE", `the body ended early: ${stored}; send the file again, or resumably`];
   }

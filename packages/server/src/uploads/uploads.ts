@@ -17,6 +17,7 @@ import type { TaskRow } from "../tasks/task-row.js";
 import type { TaskHold, Tasks } from "../tasks/tasks.js";
 import { endsUpload, toCutError, toDrainingError, toOneShotFailure, type Incoming } from "./incoming.js";
 import { Intake } from "./intake.js";
+import { PacedTelling } from "./paced-telling.js";
 import { UploadLocks, type UploadLock } from "./upload-lock.js";
 
 export interface UploadSettings {
@@ -45,9 +46,6 @@ export interface NewUpload {
   /** `Upload-Metadata` as it was sent; null for uploads that tus did not create. */
   readonly tusMetadata: string | null;
 }
-
-// A fast upload is written ten thousand times a second; its row, and whoever watches, need not move as often.
-const TELL_EVERY_MS = 20;
 
 export class Uploads {
   readonly locks: UploadLocks = new UploadLocks();
@@ -216,24 +214,20 @@ export class Uploads {
       silenceMs: settings.readTimeoutMs,
       hasRoom: async () => (await blobs.freeBytes()) > settings.minFreeDiskBytes,
     });
-    let stored = offset;
-    let toldMs = 0;
+    const telling = new PacedTelling(offset, (length) => hold.stored(length));
+    let stored: number;
     try {
       stored = await blobs.append(blobKey, intake.source, {
         offset,
         signal: intake.stopped,
         onStored: (length) => {
-          stored = length;
+          telling.stored(length);
           intake.stored(length - offset);
-          const nowMs = performance.now();
-          if (nowMs - toldMs < TELL_EVERY_MS) return;
-          toldMs = nowMs;
-          hold.stored(length);
         },
       });
     } finally {
       intake.release();
-      hold.stored(stored);
+      telling.flush();
     }
     const { reason } = intake;
     const whole = incoming.isWhole() && reason === null;
