@@ -94,7 +94,7 @@ export class Uploads {
       );
     }
     const freeBytes = (await blobs.freeBytes()) - minFreeDiskBytes;
-    if (missing > Math.max(0, freeBytes)) {
+    if (missing > freeBytes) {
       throw new HoldfastError(
         "INSUFFICIENT_STORAGE",
         `upload does not fit: got ${missing} bytes, room for ${Math.max(0, freeBytes)} (min-free-disk ${minFreeDiskBytes} kept free); free space and try again`,
@@ -278,8 +278,9 @@ export class Uploads {
         `the body is longer than what is missing: got ${length} bytes at ${row.done}, total ${row.total}; send ${row.total - row.done}`,
       );
     }
-    // Asked for each body: a tus upload in small chunks would otherwise never look at the disk again.
-    await this.assertRoom(row.done + (length ?? 0), length ?? 0);
+    // Asked for each body: an upload in small chunks would otherwise never look at the disk again. One that was let in with its total
+    // may come as far as there is room.
+    await this.assertRoom(row.done + (length ?? 0), row.total === null ? (length ?? 0) : 0);
     if (row.total !== null) return row.total;
     if (length === null) return this.maxUploadBytes;
     if (endsUpload(incoming))
