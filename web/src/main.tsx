@@ -66,10 +66,11 @@ effect(() => {
   document.documentElement.dataset["theme"] = preferences.theme.value;
 });
 effect(() => {
-  const { kind, percentage } = board.overall.value;
-  const { titleMoving, titleDone } = words.value;
+  const { kind, percentage, failed } = board.overall.value;
+  const { titleMoving, titleDone, titleFailed } = words.value;
   if (kind === "empty") document.title = "Holdfast";
-  else document.title = kind === "done" ? titleDone : titleMoving(formatters.value.percent(percentage ?? 0));
+  else if (kind !== "done") document.title = titleMoving(formatters.value.percent(percentage ?? 0));
+  else document.title = failed === 0 ? titleDone : titleFailed(failed);
 });
 listenForDrops(window, {
   onDragging: (is) => (dragging.value = is),

@@ -17,9 +17,10 @@ const watching = (change: Partial<ConnectionInfo>): SessionState => ({
   },
 });
 
-test("an open stream is live and tells the age of the last heartbeat", () => {
+test("an open stream is live and tells its transport and the age of the last heartbeat", () => {
   expect(toConnectionView(watching({ lastHeartbeatAtMs: NOW - 4200 }), true, NOW)).toMatchObject({
     state: "live",
+    transport: "sse",
     heartbeatAgoSeconds: 4,
   });
 });

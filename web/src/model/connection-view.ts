@@ -1,4 +1,7 @@
+import type { ConnectionInfo } from "@holdfast/client";
 import type { SessionState } from "./batch-session.js";
+
+export type Transport = ConnectionInfo["transport"];
 
 export type ConnectionState = "connecting" | "live" | "reconnecting" | "offline" | "refused" | "ended";
 
@@ -8,6 +11,8 @@ export interface ConnectionView {
   /** Whole seconds until the next attempt; null when none is planned. */
   readonly retryInSeconds: number | null;
   readonly heartbeatAgoSeconds: number | null;
+  /** What the client uses, or used last; null before it has begun. */
+  readonly transport: Transport | null;
   /** Failures since the last sign of health. */
   readonly attempt: number;
   /** The server's sentence, when it refuses. */
@@ -15,7 +20,13 @@ export interface ConnectionView {
 }
 
 export function toConnectionView(session: SessionState, online: boolean, nowMs: number): ConnectionView {
-  const blank = { retryInSeconds: null, heartbeatAgoSeconds: null, attempt: 0, detail: null };
+  const blank = {
+    retryInSeconds: null,
+    heartbeatAgoSeconds: null,
+    transport: null,
+    attempt: 0,
+    detail: null,
+  };
   switch (session.kind) {
     case "creating": {
       const retryInSeconds = secondsUntil(session.retryAtMs, nowMs);
@@ -31,10 +42,10 @@ export function toConnectionView(session: SessionState, online: boolean, nowMs: 
     case "watching":
       break;
   }
-  const { state, attempt, nextAttemptAt, lastHeartbeatAtMs } = session.connection;
+  const { state, attempt, nextAttemptAt, lastHeartbeatAtMs, transport } = session.connection;
   const heartbeatAgoSeconds =
     lastHeartbeatAtMs === null ? null : Math.max(0, Math.round((nowMs - lastHeartbeatAtMs) / 1000));
-  const shared = { heartbeatAgoSeconds, attempt, detail: null };
+  const shared = { heartbeatAgoSeconds, transport, attempt, detail: null };
   // `onLine` is wrong often enough (no internet, yet this server answers), so it never overrides an open stream.
   if (state === "open") return { ...shared, state: "live", retryInSeconds: null };
   if (state === "closed") return { ...shared, state: "ended", retryInSeconds: null };

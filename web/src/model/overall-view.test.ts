@@ -21,15 +21,32 @@ test("bytes and speeds are added up, and the time left follows from them", () =>
   });
 });
 
-test("what failed is counted but no longer measured", () => {
+test("a list with a failed file does not call itself whole when all has ended", () => {
   const rows = [row("a", { status: "failed" }), row("b", { status: "completed", done: 100 })];
   expect(toOverallView(rows)).toMatchObject({
     kind: "done",
     failed: 1,
     completed: 1,
-    percentage: 100,
-    totalBytes: 100,
+    percentage: 70,
+    totalBytes: 200,
   });
+  const empty = { total: 0, done: 0, percentage: null };
+  expect(
+    toOverallView([row("a", { status: "failed", ...empty }), row("b", { status: "completed", ...empty })]),
+  ).toMatchObject({ kind: "done", percentage: 0 });
+});
+
+test("a failure does not move the number, but nobody waits for its bytes", () => {
+  const other = row("b", { done: 0, total: 300, percentage: 0, speed: 10 });
+  const before = toOverallView([row("a", {}), other]);
+  const after = toOverallView([row("a", { status: "failed" }), other]);
+  expect(after.percentage).toBe(before.percentage);
+  expect(after.etaSeconds).toBe(30);
+});
+
+test("what was cancelled is counted but not measured", () => {
+  const rows = [row("a", { status: "cancelled" }), row("b", { status: "completed", done: 100 })];
+  expect(toOverallView(rows)).toMatchObject({ files: 2, completed: 1, percentage: 100, totalBytes: 100 });
 });
 
 test("it is never 100 % while a row is not at its end", () => {

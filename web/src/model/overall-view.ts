@@ -1,6 +1,9 @@
 import { isEnded, type RowView } from "./row-view.js";
 
-/** All rows in one bar. Failed and cancelled ones will bring nothing more, so they are counted but not measured. */
+/**
+ * All rows in one bar. Cancelled ones are counted but not measured: nobody wants their bytes. Failed ones stay measured as far as they
+ * came: without them the number would jump, and a list that lacks a file would call itself whole.
+ */
 export interface OverallView {
   readonly files: number;
   readonly completed: number;
@@ -8,7 +11,7 @@ export interface OverallView {
   readonly ended: number;
   readonly storedBytes: number;
   readonly totalBytes: number;
-  /** Floored, at most 99 until every row has ended; null with nothing to measure. */
+  /** Floored, at most 99 until every row has ended and while one of them failed; null with nothing to measure. */
   readonly percentage: number | null;
   readonly sentPercentage: number | null;
   readonly bytesPerSecond: number;
@@ -17,27 +20,29 @@ export interface OverallView {
 }
 
 export function toOverallView(rows: readonly RowView[]): OverallView {
-  const measured = rows.filter(
-    ({ status, unit }) => unit === "bytes" && status !== "failed" && status !== "cancelled",
-  );
+  const measured = rows.filter(({ status, unit }) => unit === "bytes" && status !== "cancelled");
+  const failed = rows.filter(({ status }) => status === "failed").length;
   const ended = rows.filter(isEnded).length;
   const storedBytes = sum(measured, ({ stored }) => stored);
   const totalBytes = sum(measured, ({ total, stored }) => total ?? stored);
   const sentBytes = sum(measured, (row) => toSentBytes(row));
   const active = measured.filter(({ speed }) => speed > 0);
   const bytesPerSecond = sum(active, ({ speed }) => speed);
-  const leftBytes = totalBytes - storedBytes;
+  // What failed stays on the bar, but nobody waits for it.
+  const awaited = measured.filter(({ status }) => status !== "failed");
+  const leftBytes = sum(awaited, ({ total, stored }) => (total ?? stored) - stored);
   const moving = rows.some(({ status }) => MOVING.has(status));
   const done = rows.length > 0 && ended === rows.length;
+  const whole = done && failed === 0;
   return {
     files: rows.length,
     completed: rows.filter(({ status }) => status === "completed").length,
-    failed: rows.filter(({ status }) => status === "failed").length,
+    failed,
     ended,
     storedBytes,
     totalBytes,
-    percentage: measured.length === 0 ? toMean(rows, done) : toPercentage(storedBytes, totalBytes, done),
-    sentPercentage: measured.length === 0 ? null : toPercentage(sentBytes, totalBytes, done),
+    percentage: measured.length === 0 ? toMean(rows, whole) : toPercentage(storedBytes, totalBytes, whole),
+    sentPercentage: measured.length === 0 ? null : toPercentage(sentBytes, totalBytes, whole),
     bytesPerSecond,
     etaSeconds: moving && leftBytes > 0 && bytesPerSecond > 0 ? leftBytes / bytesPerSecond : null,
     kind: rows.length === 0 ? "empty" : done ? "done" : moving ? "moving" : "resting",
@@ -50,21 +55,19 @@ function toSentBytes({ sentPercentage, stored, total }: RowView): number {
   return sentPercentage === null || total === null ? stored : (sentPercentage / 100) * total;
 }
 
-function toPercentage(part: number, whole: number, done: boolean): number {
-  if (done) return 100;
-  return whole === 0 ? 0 : Math.min(99, Math.floor((part / whole) * 100));
+function toPercentage(part: number, total: number, whole: boolean): number {
+  if (whole) return 100;
+  return total === 0 ? 0 : Math.min(99, Math.floor((part / total) * 100));
 }
 
 /** Tasks without bytes have no common measure: each counts alike. */
-function toMean(rows: readonly RowView[], done: boolean): number | null {
-  const known = rows.filter(
-    ({ status, percentage }) => percentage !== null && status !== "failed" && status !== "cancelled",
-  );
+function toMean(rows: readonly RowView[], whole: boolean): number | null {
+  const known = rows.filter(({ status, percentage }) => percentage !== null && status !== "cancelled");
   if (known.length === 0) return null;
   return toPercentage(
     sum(known, ({ percentage }) => percentage ?? 0),
     known.length * 100,
-    done,
+    whole,
   );
 }
 

@@ -1,8 +1,12 @@
 import type { JSX } from "preact";
 import { useSignal } from "@preact/signals";
+import type { Transport } from "../model/connection-view.js";
 import { useSurroundings } from "./surroundings.js";
 
 const DETAIL_ID = "connection-detail";
+
+// Proper names, the same in every language.
+const TRANSPORT_NAMES: { readonly [K in Transport]: string } = { sse: "Server-Sent Events" };
 
 /** How the stream stands: a word for a glance, the facts on hover, focus or a tap. */
 export function ConnectionPill(): JSX.Element {
@@ -55,7 +59,7 @@ export function ConnectionPill(): JSX.Element {
 function ConnectionFacts(): JSX.Element {
   const { board, words, formatters, protocol } = useSurroundings();
   const say = words.value;
-  const { state, detail, heartbeatAgoSeconds, attempt } = board.connection.value;
+  const { state, detail, heartbeatAgoSeconds, transport, attempt } = board.connection.value;
   const heard =
     heartbeatAgoSeconds === null
       ? say.notYet
@@ -66,7 +70,7 @@ function ConnectionFacts(): JSX.Element {
       {detail === null ? null : <p class="connection-said">{detail}</p>}
       <dl>
         <dt>{say.transport}</dt>
-        <dd>Server-Sent Events</dd>
+        <dd data-testid="transport">{transport === null ? say.notYet : TRANSPORT_NAMES[transport]}</dd>
         {protocol === null ? null : (
           <>
             <dt>{say.protocol}</dt>

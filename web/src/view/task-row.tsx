@@ -30,7 +30,7 @@ export function TaskRow({ row }: { readonly row: RowView }): JSX.Element {
       <h3 class="row-name" title={name}>
         <bdi>{name}</bdi>
       </h3>
-      <span class="row-percent figure" data-testid="row-percent" aria-hidden="true">
+      <span class="row-percent figure" data-testid="row-percentage" aria-hidden="true">
         {over ? null : percent}
       </span>
       <ProgressBar

@@ -124,4 +124,5 @@ export const en: Words = {
   saidBack: "Connection restored.",
   titleMoving: (percent) => `${percent} · Holdfast`,
   titleDone: "Done · Holdfast",
+  titleFailed: (count) => `${count} failed · Holdfast`,
 };

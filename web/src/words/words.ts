@@ -68,6 +68,8 @@ export interface Words {
   readonly saidBack: string;
   readonly titleMoving: (percent: string) => string;
   readonly titleDone: string;
+  /** All has ended, but not all of it well. */
+  readonly titleFailed: (count: number) => string;
 }
 
 export const WORDS: { readonly [K in Language]: Words } = { en, zh };

@@ -121,4 +121,5 @@ export const zh: Words = {
   saidBack: "连接已恢复。",
   titleMoving: (percent) => `${percent} · Holdfast`,
   titleDone: "已完成 · Holdfast",
+  titleFailed: (count) => `${count} 个失败 · Holdfast`,
 };
