@@ -11,6 +11,7 @@ import { FakeHandle } from "./upload-handle.test.kit.js";
 function open(tasks: readonly Task[] = [], storage: PageStorage = createMemoryStorage()) {
   storage.write("batch", "batch");
   let show: (...tasks: readonly Task[]) => void = () => undefined;
+  let fail: (error: HoldfastClientError) => void = () => undefined;
   let ids = 0;
   let batches = 0;
   const cancelled: string[] = [];
@@ -29,7 +30,7 @@ function open(tasks: readonly Task[] = [], storage: PageStorage = createMemorySt
           transport: "sse",
           lastHeartbeatAtMs: null,
         },
-        done: new Promise(() => undefined),
+        done: new Promise((_, reject) => (fail = reject)),
         subscribe: (listener) => {
           listeners.add(listener);
           return () => listeners.delete(listener);
@@ -79,6 +80,10 @@ function open(tasks: readonly Task[] = [], storage: PageStorage = createMemorySt
     cancelled,
     list,
     show: (...changed: Task[]) => show(...changed),
+    refuse: async () => {
+      fail(new HoldfastClientError("HTTP_STATUS", "401", { status: 401 }));
+      await Promise.resolve();
+    },
   };
 }
 
@@ -172,4 +177,19 @@ test("rows that did not change are the same objects, so that nothing is drawn tw
   show(createTask("a", { done: 41, uploaded: 41 }));
   expect(board.rows.value[0]).not.toBe(before[0]);
   expect(board.rows.value[1]).toBe(before[1]);
+});
+
+test("a page that the server refuses takes no file and tells so, instead of letting it wait for ever", async () => {
+  const { board, list, uploads, refuse } = open([createTask("old", { filename: "old", total: 4 })]);
+  board.add([createFile("a")]);
+  const error = new HoldfastClientError("HTTP_STATUS", "401", { status: 401 });
+  uploads[0]?.handle.set({ state: "failed", error });
+  await refuse();
+  const before = list();
+  board.add([createFile("b")]);
+  expect(board.notice.value).toBe("refused");
+  board.choose("old", createFile("c"));
+  await board.act("id-1", "retry");
+  expect(list()).toEqual(before);
+  expect(before).toContain("id-1 failed");
 });

@@ -17,7 +17,7 @@ import { isEnded, toRowView, type RowAction, type RowSources, type RowView } fro
 import { Transfers } from "./transfers.js";
 import { findUnfinished, toFileMetadata, toUploadStorage } from "./unfinished.js";
 
-export type Notice = "cancel-failed" | "folders-skipped";
+export type Notice = "cancel-failed" | "folders-skipped" | "refused";
 
 export interface BoardOptions {
   readonly session: BatchSession;
@@ -80,6 +80,7 @@ export class Board {
   /** A file that an unfinished row waits for goes on there; every other begins a new row. */
   add(files: readonly File[]): void {
     const { session } = this.#options;
+    if (this.#isRefused()) return;
     if (session.state.value.kind === "ended") session.renew(true);
     const waiting = this.rows.value.filter(({ status }) => status === "needs-file").map(({ key }) => key);
     const unfinished = new Map(waiting.map((key) => [key, session.tasks.value.get(key as TaskId)] as const));
@@ -92,6 +93,7 @@ export class Board {
 
   /** The file for one row: goes on where it is the same, begins anew in its place where it is not. */
   choose(key: string, file: File): void {
+    if (this.#isRefused()) return;
     const task = this.#options.session.tasks.value.get(key as TaskId);
     const same = task === undefined ? undefined : findUnfinished([task], file);
     if (same !== undefined) this.#send(key, file, true);
@@ -108,6 +110,7 @@ export class Board {
         this.#transfers.resume(key);
         return;
       case "retry":
+        if (this.#isRefused()) return;
         if (transfer?.failure?.kind === "list-closed") this.#options.session.renew(true);
         if (transfer !== undefined) this.#replace(key, transfer.file);
         return;
@@ -121,6 +124,13 @@ export class Board {
 
   clearEnded(): void {
     this.#hide(this.rows.value.filter(isEnded).map(({ key }) => key));
+  }
+
+  /** Nothing can start on a page that the server refuses; a row that waits for ever would promise otherwise. */
+  #isRefused(): boolean {
+    const refused = this.#options.session.state.value.kind === "refused";
+    if (refused) this.notice.value = "refused";
+    return refused;
   }
 
   #send(key: string, file: File, begun: boolean): void {

@@ -83,6 +83,7 @@ export const en: Words = {
   },
   notice: {
     "cancel-failed": "The server could not be told to cancel. Try once more.",
+    refused: "Nothing was sent: the server refuses this page. Open it with a fresh link.",
     "folders-skipped": "Folders were left out. Open them and drop the files inside.",
   },
   connection: {

@@ -81,6 +81,7 @@ export const zh: Words = {
   },
   notice: {
     "cancel-failed": "未能通知服务器取消，请再试一次。",
+    refused: "没有发送任何文件：服务器拒绝了本页，请用新的链接打开。",
     "folders-skipped": "已忽略文件夹。请打开后拖放其中的文件。",
   },
   connection: {
