@@ -9,7 +9,8 @@
  * and the order turns with it, so that a busy moment of the machine falls on all alike. A ratio is that of medians; beside it stands
  * the range of the ratios within a repetition. The first repetition warms up and is not counted. Between measurements files
  * are removed and the disk is synced. Holdfast syncs each file behind its answer; the raw server never does.
- * The short form, which runs in `npm test` on machines that do much else at once, fails only below 0.8 of what is asked.
+ * The short form, which runs in `npm test` on machines that do much else at once, judges by the fastest repetition of each way, which
+ * others disturb least, and fails only below 0.8 of what is asked.
  */
 import { fork, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
@@ -70,6 +71,7 @@ async function run() {
       way,
       asked,
       ratio: round(median(rawTimes) / median(own), 3),
+      fastestRatio: round(Math.min(...rawTimes) / Math.min(...own), 3),
       ratioRange: [round(Math.min(...ratios), 3), round(Math.max(...ratios), 3)],
       medianMs: round(median(own), 1),
       rangeMs: [round(Math.min(...own), 1), round(Math.max(...own), 1)],
@@ -81,20 +83,19 @@ async function run() {
     rangeMs: [round(Math.min(...rawTimes), 1), round(Math.max(...rawTimes), 1)],
     mibPerSecond: Math.round(Number(options.mib) / (median(rawTimes) / 1_000)),
   };
-  const tolerance = options.short ? SHORT_TOLERANCE : 1;
-  console.log(`\nway         ratio  range          asked   median ms   MiB/s`);
+  /** @param {(typeof results)[number]} result */
+  const passes = ({ ratio, fastestRatio, asked }) =>
+    options.short ? fastestRatio >= asked * SHORT_TOLERANCE : ratio >= asked;
+  console.log(`\nway         ratio  fastest  range          asked   median ms   MiB/s`);
   console.log(
-    `raw pipe    1                             ${String(baseline.medianMs).padStart(9)} ${String(baseline.mibPerSecond).padStart(7)}`,
+    `raw pipe    1                                      ${String(baseline.medianMs).padStart(9)} ${String(baseline.mibPerSecond).padStart(7)}`,
   );
-  for (const { way, asked, ratio, ratioRange, medianMs, mibPerSecond } of results) {
+  for (const result of results) {
+    const { way, asked, ratio, fastestRatio, ratioRange, medianMs, mibPerSecond } = result;
     const verdict =
-      ratio >= asked
-        ? "ok"
-        : ratio >= asked * tolerance
-          ? "below, within the short form's tolerance"
-          : "FAILED";
+      ratio >= asked ? "ok" : passes(result) ? "below, within the short form's tolerance" : "FAILED";
     console.log(
-      `${way.padEnd(11)} ${ratio.toFixed(3)}  ${ratioRange
+      `${way.padEnd(11)} ${ratio.toFixed(3)}  ${fastestRatio.toFixed(3).padEnd(8)} ${ratioRange
         .map((one) => one.toFixed(2))
         .join("–")
         .padEnd(
@@ -102,7 +103,7 @@ async function run() {
         )}  ${asked.toFixed(2)}  ${String(medianMs).padStart(9)} ${String(mibPerSecond).padStart(7)}  ${verdict}`,
     );
   }
-  const passed = results.every(({ ratio, asked }) => ratio >= asked * tolerance);
+  const passed = results.every(passes);
   if (!options.short)
     console.log(`\n${writeResult("ingest", { bytes, repetitions, baseline, results, passed })}`);
   return passed ? 0 : 1;
