@@ -31,6 +31,9 @@ import type { RouteContext } from "./route-context.js";
 import { RouteTable } from "./route-table.js";
 import { addStreamRoutes } from "./stream-routes.js";
 import { addTaskRoutes } from "./task-routes.js";
+import { lingerAfter } from "./upload-body.js";
+
+const BODY_METHODS: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 
 export interface DoorOptions {
   readonly context: RouteContext;
@@ -74,6 +77,10 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
   app.addHook("onSend", async (_request, reply) => {
     if (!reply.hasHeader("Cache-Control")) void reply.header("Cache-Control", "no-store");
     reply.raw.setTimeout(settings.writeTimeoutMs, () => reply.raw.destroy());
+  });
+  // Before anything can refuse: the body of a refused request must not be read to an end that never comes.
+  app.addHook("onRequest", async (request, reply) => {
+    if (BODY_METHODS.has(request.method)) lingerAfter(reply);
   });
   addRequestLog(app, basePath, metrics);
   addOriginGuard(app, settings.corsOrigins);

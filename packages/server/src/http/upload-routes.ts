@@ -28,14 +28,12 @@ import { parseTaskQuery, toNextPage } from "./page-query.js";
 import { toTaskId, type IdParams, type RouteContext } from "./route-context.js";
 import { NEW_UPLOAD_SCHEMA } from "./schemas.js";
 import { addTusRoutes, createTus, deleteTus, headTus, speaksTus, type TusContext } from "./tus-routes.js";
-import { lingerAfter, toIncoming } from "./upload-body.js";
+import { toIncoming } from "./upload-body.js";
 
 export interface UploadRoutesOptions extends Pick<RouteContext, "settings" | "tasks"> {
   readonly uploads: Uploads;
   readonly blobs: BlobStore;
 }
-
-const BODY_METHODS: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
 interface NewUploadBody {
   readonly id?: string;
@@ -54,7 +52,6 @@ export function addUploadRoutes(app: FastifyInstance, options: UploadRoutesOptio
   // Bytes are for the handler: nobody reads them before it.
   app.addContentTypeParser("*", (_request, _payload: IncomingMessage, done) => done(null, undefined));
   app.addHook("onRequest", async (request, reply) => {
-    if (BODY_METHODS.has(request.method)) lingerAfter(reply);
     // [tus Core] every answer carries it, refusals too.
     if (speaksTus(request)) void reply.header("Tus-Resumable", TUS_VERSION);
   });
