@@ -21,5 +21,7 @@ export default defineConfig({
   test: {
     include: ["packages/**/src/**/*.test.ts", "scripts/**/*.test.ts", "web/src/**/*.test.{ts,tsx}"],
     exclude: ["**/node_modules/**", "**/dist/**"],
+    // One more than the two cores of a small machine: several cases wait for real deadlines, and cost no CPU meanwhile.
+    maxWorkers: 3,
   },
 });
