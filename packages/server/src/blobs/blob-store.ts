@@ -15,11 +15,12 @@ export interface AppendOptions {
 }
 
 export interface BlobStore {
-  /** Makes an empty blob; a key that exists is refused. */
-  create(key: string): Promise<void>;
-  /** Length stored; undefined when there is no such blob. */
-  length(key: string): Promise<number | undefined>;
-  /** Appends until the source ends, fails or the signal aborts; returns the length then stored. Rejects only when storing fails. */
+  /** Length stored; 0 when nothing ever was, or it was removed. */
+  length(key: string): Promise<number>;
+  /**
+   * Appends until the source ends, fails or the signal aborts; returns the length then stored. The first append makes the blob.
+   * Rejects only when storing fails.
+   */
   append(key: string, source: Readable, options: AppendOptions): Promise<number>;
   /** Makes what is stored survive loss of power. A blob that was removed meanwhile has nothing to lose. */
   sync(key: string): Promise<void>;

@@ -6,7 +6,7 @@
  * Refuses: keys that are not ours (32 hexadecimal digits, drawn by the server), so no name of a client becomes a path.
  * Called by: uploads/.
  */
-import { createReadStream } from "node:fs";
+import { constants, createReadStream } from "node:fs";
 import { mkdir, open, rm, stat, statfs, type FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Writable, type Readable } from "node:stream";
@@ -27,35 +27,18 @@ export class FileBlobStore implements BlobStore {
     this.#directory = directory;
   }
 
-  async create(key: string): Promise<void> {
-    await this.#guard(async () => {
-      const path = this.#path(key);
-      const folder = dirname(path);
-      const made = await mkdir(folder, { recursive: true });
-      const file = await open(path, "wx");
-      await file.close();
-      // The entry of a new file is its folder's data, and so on up: without this a loss of power could forget it and keep its row.
-      await syncFolder(folder);
-      if (made === undefined) return;
-      for (let at = folder; at !== dirname(made); at = dirname(at)) {
-        // oxlint-disable-next-line no-await-in-loop -- a folder is made once, and at most 256 of them
-        await syncFolder(dirname(at));
-      }
-    });
-  }
-
-  async length(key: string): Promise<number | undefined> {
+  async length(key: string): Promise<number> {
     try {
       return (await stat(this.#path(key))).size;
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (isMissing(error)) return 0;
       throw toHoldfastError(error);
     }
   }
 
   async append(key: string, source: Readable, options: AppendOptions): Promise<number> {
     return await this.#guard(async () => {
-      const file = await open(this.#path(key), "r+");
+      const file = await this.#open(key, options.offset);
       try {
         const { size } = await file.stat();
         if (size !== options.offset) {
@@ -99,6 +82,22 @@ export class FileBlobStore implements BlobStore {
       const { bavail, bsize } = await statfs(this.#directory);
       return bavail * bsize;
     });
+  }
+
+  /** For writing; made when nothing can be stored in it yet. */
+  async #open(key: string, offset: number): Promise<FileHandle> {
+    const path = this.#path(key);
+    if (offset > 0) return await open(path, "r+");
+    const folder = dirname(path);
+    const made = await mkdir(folder, { recursive: true });
+    const file = await open(path, constants.O_RDWR | constants.O_CREAT);
+    try {
+      await syncFolders(folder, made);
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   }
 
   #path(key: string): string {
@@ -163,6 +162,19 @@ class FileTail extends Writable {
       this.#onStored(this.#length);
       left = dropBytes(left, bytesWritten);
     }
+  }
+}
+
+/**
+ * The entry of a new file is its folder's data, and so on up to the first folder that was made: without this a loss of power could
+ * forget the file and keep its row.
+ */
+async function syncFolders(folder: string, made: string | undefined): Promise<void> {
+  await syncFolder(folder);
+  if (made === undefined) return;
+  for (let at = folder; at !== dirname(made); at = dirname(at)) {
+    // oxlint-disable-next-line no-await-in-loop -- a folder is made once, and at most 256 of them
+    await syncFolder(dirname(at));
   }
 }
 

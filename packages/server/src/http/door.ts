@@ -33,8 +33,6 @@ import { addStreamRoutes } from "./stream-routes.js";
 import { addTaskRoutes } from "./task-routes.js";
 import { lingerAfter } from "./upload-body.js";
 
-const BODY_METHODS: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH", "DELETE"]);
-
 export interface DoorOptions {
   readonly context: RouteContext;
   readonly batchOf: AccessOptions["batchOf"];
@@ -79,9 +77,7 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
     reply.raw.setTimeout(settings.writeTimeoutMs, () => reply.raw.destroy());
   });
   // Before anything can refuse: the body of a refused request must not be read to an end that never comes.
-  app.addHook("onRequest", async (request, reply) => {
-    if (BODY_METHODS.has(request.method)) lingerAfter(reply);
-  });
+  app.addHook("onRequest", async (_request, reply) => lingerAfter(reply));
   addRequestLog(app, basePath, metrics);
   addOriginGuard(app, settings.corsOrigins);
   await addCors(app, settings.corsOrigins);

@@ -63,21 +63,16 @@ export class Uploads {
 
   /** Throws UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE, ID_TAKEN, BATCH_CLOSED, DRAINING. */
   async create(upload: NewUpload): Promise<TaskRow> {
-    const { tasks, blobs } = this.#options;
+    const { tasks } = this.#options;
     if (this.#parked) throw toDrainingError();
     if (upload.total !== null) await this.assertRoom(upload.total);
+    // A name without a file until the first byte: a crash in between leaves nothing on the disk that nobody knows of.
     const blobKey = randomBytes(16).toString("hex");
-    await blobs.create(blobKey);
-    try {
-      const row = await tasks.create({ ...upload, kind: "upload", unit: "bytes", maxAttempts: 1, blobKey });
-      // Nothing will ever be sent for it: a client that resumes sees that it has all its bytes.
-      return row.total === 0
-        ? await tasks.command(row.id, { type: "received", done: 0, result: resultOf(row) })
-        : row;
-    } catch (error) {
-      await blobs.remove(blobKey);
-      throw error;
-    }
+    const row = await tasks.create({ ...upload, kind: "upload", unit: "bytes", maxAttempts: 1, blobKey });
+    // Nothing will ever be sent for it: a client that resumes sees that it has all its bytes.
+    return row.total === 0
+      ? await tasks.command(row.id, { type: "received", done: 0, result: resultOf(row) })
+      : row;
   }
 
   /**
@@ -304,9 +299,10 @@ export class Uploads {
 
   async #recover(row: TaskRow): Promise<void> {
     const { tasks, blobs } = this.#options;
-    const length = row.blobKey === null ? undefined : await blobs.length(row.blobKey);
-    if (row.blobKey === null || length === undefined || (row.total !== null && length > row.total)) {
-      const message = `the stored bytes are ${length ?? "missing"}, expected at most ${row.total ?? "what was confirmed"}; send the file again`;
+    // No file is no byte: none came before the crash, or the disk lost them; either way the client sends them (again).
+    const length = row.blobKey === null ? 0 : await blobs.length(row.blobKey);
+    if (row.blobKey === null || (row.total !== null && length > row.total)) {
+      const message = `the stored bytes are ${length}, expected at most ${row.total}; send the file again`;
       await tasks.command(row.id, {
         type: "fail",
         error: { code: "UPLOAD_DAMAGED", message, retryable: true },
