@@ -7,7 +7,7 @@
  *   whatever clients and disks do. A second call waits for the first.
  * Refuses: to read flags, files or signals; that is the command line's or the host's.
  */
-import { parseBatchId, parseTaskId, type Json, type Task } from "@holdfast/protocol";
+import { isTerminal, parseBatchId, parseTaskId, type Json, type Task } from "@holdfast/protocol";
 import { StreamEngine } from "@holdfast/stream";
 import { pino } from "pino";
 import { join } from "node:path";
@@ -104,8 +104,9 @@ class Service implements Holdfast {
     await parts.uploads.recover(await store.listReceiving());
     const cancel = async (id: string, reason: string | null): Promise<void> => {
       const row = await parts.tasks.read(toTaskId(id));
-      if (row.kind === "upload") await parts.uploads.cancel(row.id, reason);
-      else await parts.tasks.command(row.id, { type: "cancel", reason });
+      // Said twice it is still cancelled: a retry after a lost answer must not look like a failure.
+      if (row.kind === "upload") await parts.uploads.discard(row, reason);
+      else if (!isTerminal(row.status)) await parts.tasks.command(row.id, { type: "cancel", reason });
     };
     const door = await openDoor({
       context: { ...parts, cancel, draining: () => service.draining },
@@ -240,6 +241,8 @@ function assemble(settings: HoldfastSettings, store: Store) {
   const deadlines = new Deadlines({
     store,
     tasks,
+    lapse: async (row) => await uploads.end(row.id, { type: "lapse" }),
+    alsoLook: async () => await uploads.finishLeft(),
     removeContent: async (row) => await uploads.removeBytes(row),
     now,
     onError,

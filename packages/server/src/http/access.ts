@@ -119,11 +119,11 @@ async function effectiveBatch(target: Target, batchOf: AccessOptions["batchOf"])
 function forbidden(action: Action, { taskId, batchId }: Target): HoldfastError {
   const where =
     typeof taskId === "string"
-      ? ` task ${taskId}`
+      ? ` on task ${taskId}`
       : typeof batchId === "string"
-        ? ` batch ${batchId}`
+        ? ` on batch ${batchId}`
         : " here";
-  return new HoldfastError("FORBIDDEN", `${action} is not allowed on${where} with this token or login`);
+  return new HoldfastError("FORBIDDEN", `${action} is not allowed${where} with this token or login`);
 }
 
 function readToken(request: FastifyRequest): string | undefined {

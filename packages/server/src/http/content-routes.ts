@@ -36,8 +36,7 @@ export function addContentRoutes(app: FastifyInstance, { tasks, uploads, blobs }
       await request.authorize("upload", { taskId: id });
       const row = await tasks.read(id);
       const part = readContentRange(request, row);
-      if (part.total !== null && row.total === null) await uploads.declareTotal(id, part.total);
-      const after = await uploads.take(id, toIncoming(request, part.kind, part.offset));
+      const after = await uploads.take(id, toIncoming(request, part.kind, part.offset, part.total));
       return await reply.send(tasks.toWire(after));
     },
   );

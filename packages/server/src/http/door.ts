@@ -73,11 +73,10 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(async (request, reply) => await sendNotFound(table, request, reply));
   app.addHook("onSend", async (_request, reply) => {
+    lingerAfter(reply);
     if (!reply.hasHeader("Cache-Control")) void reply.header("Cache-Control", "no-store");
     reply.raw.setTimeout(settings.writeTimeoutMs, () => reply.raw.destroy());
   });
-  // Before anything can refuse: the body of a refused request must not be read to an end that never comes.
-  app.addHook("onRequest", async (_request, reply) => lingerAfter(reply));
   addRequestLog(app, basePath, metrics);
   addOriginGuard(app, settings.corsOrigins);
   await addCors(app, settings.corsOrigins);

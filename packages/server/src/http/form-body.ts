@@ -29,9 +29,13 @@ const LIMITS = {
   fileSize: Infinity,
 };
 
-/** Calls `onFile` for each file in order; resolves when the form has ended and all calls have. Throws INVALID_REQUEST. */
+/**
+ * Calls `onFile` for each file in order; resolves when the form has ended and all calls have. A form that is silent for `silenceMs`,
+ * or twice that, is given up. Throws INVALID_REQUEST, INVALID_FIELD.
+ */
 export async function readForm(
   request: IncomingMessage,
+  silenceMs: number,
   onFile: (file: FormFile) => Promise<void>,
 ): Promise<void> {
   const { "content-type": contentType = "" } = request.headers;
@@ -45,6 +49,7 @@ export async function readForm(
   }
   const fields: { [name: string]: string } = Object.create(null) as { [name: string]: string };
   let running = Promise.resolve();
+  let timer: ReturnType<typeof setInterval> | undefined;
   let cut: (() => void) | undefined;
   const form = new Promise<void>((resolve, reject) => {
     let refused = false;
@@ -71,8 +76,10 @@ export async function readForm(
         source.destroy();
       };
       const isWhole = (): boolean => ended && !broken;
+      // Taken now: fields that come later belong to later files, however the form was cut into packets.
+      const before = { ...fields };
       // Parts come one after the other, but the next may begin before the last is stored.
-      running = running.then(async () => await onFile({ source, filename, fields: { ...fields }, isWhole }));
+      running = running.then(async () => await onFile({ source, filename, fields: before, isWhole }));
       running.catch((error: unknown) => {
         source.resume();
         reject(error instanceof Error ? error : new Error(String(error)));
@@ -87,6 +94,18 @@ export async function readForm(
         }),
       );
     });
+    let heard = true;
+    request.on("data", () => (heard = true));
+    timer = setInterval(() => {
+      // Held back by a slow disk, the client has no chance to be heard.
+      if (!heard && !request.isPaused()) {
+        cut?.();
+        reject(
+          new HoldfastError("INVALID_REQUEST", `no byte of the form came for ${silenceMs} ms (read-timeout)`),
+        );
+      }
+      heard = false;
+    }, silenceMs);
     request.once("close", () => {
       if (request.complete) return;
       cut?.();
@@ -97,6 +116,7 @@ export async function readForm(
   try {
     await form;
   } finally {
+    clearInterval(timer);
     // Whatever became of the form, its files are dealt with before we answer.
     await running.catch(() => undefined);
     request.unpipe(busboy);

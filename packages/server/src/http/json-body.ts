@@ -11,6 +11,8 @@ import { HoldfastError } from "../errors.js";
 // A report of 64 KiB many times over; more than that is an upload in disguise.
 const MAX_JSON_BYTES = 1_048_576;
 
+const MAX_DEPTH = 64;
+
 /** Lines of an NDJSON body, still to be checked one by one. */
 export class NdjsonLines {
   readonly values: readonly unknown[];
@@ -92,9 +94,24 @@ function tooLarge(): HoldfastError {
   );
 }
 
+/** What is nested without bound is parsed without trouble, and overflows the stack of whoever writes it again. Throws INVALID_REQUEST. */
+function assertDepth(text: string, what: string): void {
+  let depth = 0;
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
+    if (token === "[" || token === "{") depth += 1;
+    else if (token === "]" || token === "}") depth -= 1;
+    if (depth <= MAX_DEPTH) continue;
+    throw new HoldfastError(
+      "INVALID_REQUEST",
+      `${what} is nested deeper than ${MAX_DEPTH} levels; send less deep JSON`,
+    );
+  }
+}
+
 function parseJson(text: string, what: string): unknown {
   // Clients that always name a type send it with nothing as well.
   if (text.trim() === "") return {};
+  assertDepth(text, what);
   try {
     // `__proto__` as a key becomes a property of its own here and is refused as unknown, or kept as data; it never reaches a prototype.
     return JSON.parse(text);

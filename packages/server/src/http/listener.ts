@@ -16,6 +16,7 @@ import type { Duplex } from "node:stream";
 import type { Logger } from "pino";
 import { HoldfastError } from "../errors.js";
 import { OptionError, type HoldfastSettings } from "../options.js";
+import { http1OnlyMiddleware } from "./http1-only-middleware.js";
 import { PROBLEM_TYPE, toProblem } from "./problem.js";
 
 // A quarter of the header timeout, so that a slow head lives at most a quarter longer than it may.
@@ -34,7 +35,11 @@ export class Listener {
   readonly #logger: Logger;
   readonly #sockets = new Set<Socket>();
 
-  constructor(settings: HoldfastSettings, logger: Logger, handler: RequestListener) {
+  constructor(settings: HoldfastSettings, logger: Logger, service: RequestListener) {
+    // ALPN offers nothing else; should a stream of HTTP/2 come this far all the same, it is told.
+    const http1Only = http1OnlyMiddleware();
+    const handler: RequestListener = (request, response) =>
+      http1Only(request, response, () => service(request, response));
     this.#settings = settings;
     this.#logger = logger;
     const options = {
@@ -158,7 +163,11 @@ function toRefusal(
       ),
     ];
   }
-  return [400, "Bad Request", new HoldfastError("INVALID_REQUEST", "the request is not valid HTTP/1.1")];
+  const detail =
+    error.code === "HPE_INVALID_EOF_STATE"
+      ? "the connection was closed for sending before the request had ended; send all that was announced"
+      : "the request is not valid HTTP/1.1";
+  return [400, "Bad Request", new HoldfastError("INVALID_REQUEST", detail)];
 }
 
 function assertMayListen({ host, authSecret, authorize, insecure }: HoldfastSettings): void {

@@ -39,3 +39,26 @@ describe.concurrent("a refused request is answered, and what it goes on sending 
     expect(await sendEndlessly(port, line)).toEqual({ status, released: true });
   });
 });
+
+test.each(["keep-alive", "close"])(
+  "the refusal of a body that is still coming gets through with Connection: %s",
+  async (how) => {
+    const { port } = await serve({ authSecret: SECRET });
+    const body = Buffer.alloc(40_000_000);
+    const answer = await new Promise<string>((resolve, reject) => {
+      const socket = connect(port, "127.0.0.1");
+      let text = "";
+      // As many clients do: all is sent before anything is read.
+      socket.pause();
+      socket.once("error", reject);
+      socket.setEncoding("latin1").on("data", (chunk: string) => (text += chunk));
+      socket.write(
+        `PUT /api/v1/uploads/u/content HTTP/1.1\r\nHost: x\r\nConnection: ${how}\r\nContent-Length: ${body.length}\r\n\r\n`,
+      );
+      socket.end(body, () => socket.resume());
+      socket.once("close", () => resolve(text));
+    });
+    expect(answer).toMatch(/^HTTP\/1.1 401 /);
+    expect(answer).toContain('"code":"UNAUTHENTICATED"');
+  },
+);

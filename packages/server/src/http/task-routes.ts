@@ -52,6 +52,7 @@ export function addTaskRoutes(app: FastifyInstance, { settings, tasks, store, ca
   app.get("/tasks", { schema: { summary: "List tasks, uploads among them" } }, async (request, reply) => {
     const query = parseTaskQuery(request.query);
     await request.authorize("watch", { batchId: query.batchId });
+    if (query.after !== undefined) await tasks.read(query.after);
     const rows = await tasks.list({ ...query, limit: query.limit + 1 });
     const items = rows.slice(0, query.limit).map((row) => tasks.toWire(row));
     return await reply.send({ items, next: toNextPage(path, query, rows) });

@@ -141,8 +141,7 @@ export async function deleteTus(
   await request.authorize("upload", { taskId: id });
   assertTus(request, reply);
   const row = assertPresent(await tasks.read(id));
-  if (row.status === "completed") await uploads.removeContent(id);
-  else await uploads.cancel(id, "terminated by its client");
+  await uploads.discard(row, "terminated by its client");
   return await reply.code(204).send();
 }
 
@@ -169,11 +168,9 @@ async function patchTus(
   const offset = parseByteCount("Upload-Offset", offsetText);
   const before = assertPresent(await tasks.read(id));
   const lengthText = readHeader(request, "Upload-Length");
-  if (lengthText !== undefined && before.status !== "completed") {
-    await uploads.declareTotal(id, parseByteCount("Upload-Length", lengthText));
-  }
+  const total = lengthText === undefined ? null : parseByteCount("Upload-Length", lengthText);
   if (isWholeAlready(before, offset, readBodyLength(request))) return await sendOffset(reply, before);
-  const row = await uploads.take(id, toIncoming(request, "tus", offset));
+  const row = await uploads.take(id, toIncoming(request, "tus", offset, total));
   return await sendOffset(reply, row);
 }
 

@@ -17,9 +17,14 @@ export function readBodyLength(request: FastifyRequest): number | null {
 }
 
 /** The whole body of the request, for `Uploads`. */
-export function toIncoming(request: FastifyRequest, kind: IncomingKind, offset: number): Incoming {
+export function toIncoming(
+  request: FastifyRequest,
+  kind: IncomingKind,
+  offset: number,
+  total: number | null = null,
+): Incoming {
   const { raw } = request;
-  return { kind, source: raw, offset, length: readBodyLength(request), isWhole: () => isWhole(raw) };
+  return { kind, source: raw, offset, length: readBodyLength(request), total, isWhole: () => isWhole(raw) };
 }
 
 /** [rfc9112 §8] a message is whole when all that its framing announced has come. */
@@ -27,15 +32,34 @@ function isWhole(raw: IncomingMessage): boolean {
   return raw.complete && raw.readableEnded;
 }
 
-/** Answers a body that nobody reads to its end: the answer goes out, what still comes is dropped, then the socket is let go. */
+/**
+ * Answers a body that nobody reads to its end: the answer goes out, what still comes is dropped, then the socket is let go.
+ * To be called before the head of the answer is sent.
+ */
 export function lingerAfter(reply: FastifyReply): void {
   const { raw } = reply.request;
+  if (raw.complete) return;
+  const { socket } = raw;
+  const destroySoon = socket.destroySoon.bind(socket);
+  // With `Connection: close` Node would close the socket behind the answer; a socket closed with bytes unread is reset, and a
+  // reset takes the answer away from the client that is still sending. [rfc9112 §9.6] closes for sending first.
+  socket.destroySoon = () => socket.end();
   reply.raw.once("finish", () => {
-    if (raw.complete) return;
+    if (raw.complete) return settle();
     raw.unpipe();
     raw.resume();
     const timer = setTimeout(() => raw.destroy(), LINGER_MS);
-    raw.once("close", () => clearTimeout(timer)).once("end", () => clearTimeout(timer));
+    raw
+      .once("close", () => clearTimeout(timer))
+      .once("end", () => {
+        clearTimeout(timer);
+        settle();
+      });
     raw.on("error", () => undefined); // the peer went first, which is as good
   });
+
+  function settle(): void {
+    socket.destroySoon = destroySoon;
+    if (socket.writableEnded) destroySoon();
+  }
 }

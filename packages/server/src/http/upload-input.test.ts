@@ -3,7 +3,7 @@
  */
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
-import { closeServed, json, serve } from "./served.test.kit.js";
+import { closeServed, json, serve, talk } from "./served.test.kit.js";
 import { begin, BYTES, create, problem, task, TUS } from "./upload.test.kit.js";
 
 afterEach(closeServed);
@@ -245,4 +245,38 @@ test("whatever the headers of a POST or PATCH say, the answer is no 5xx and the 
     { numRuns: 300 },
   );
   expect((await fetch(`${served.url}/healthz`)).status).toBe(200);
+});
+
+test.each([
+  ["before its first file", ""],
+  ["within a field", '--b\r\nContent-Disposition: form-data; name="note"\r\n\r\nab'],
+  [
+    "after its last file",
+    '--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\nabc\r\n--b\r\n',
+  ],
+])("a form that falls silent %s is given up", async (_where, text) => {
+  const served = await serve({ readTimeoutMs: 100 });
+  const head =
+    "POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n";
+  const answer = await talk(served.port, `${head}Content-Length: 9999\r\n\r\n${text}`, 1_000);
+  expect(answer.text).toMatch(/^HTTP\/1.1 400 /);
+  expect(answer.text).toContain("read-timeout");
+});
+
+test("what would weigh on every stream, or nests without bound, is refused with the bound", async () => {
+  const { api } = await serve();
+  for (const [path, body, code] of [
+    ["tasks", { metadata: { text: "x".repeat(16_384) } }, "INVALID_FIELD"],
+    ["uploads", { metadata: { text: "x".repeat(16_384) } }, "INVALID_FIELD"],
+    ["batches", { metadata: { text: "x".repeat(16_384) } }, "INVALID_FIELD"],
+    ["tasks", `{"metadata":{"a":${"[".repeat(60_000)}${"]".repeat(60_000)}}}`, "INVALID_REQUEST"],
+    ["tasks", `{"title":"[[[","metadata":{"a":${"[".repeat(60)}"]"${"]".repeat(60)}}}`, undefined],
+  ] as const) {
+    const sent = json("POST", {});
+    const answer = await fetch(`${api}/${path}`, {
+      ...sent,
+      body: typeof body === "string" ? body : JSON.stringify(body),
+    });
+    expect([path, code === undefined ? answer.status : await problem(answer)]).toEqual([path, code ?? 201]);
+  }
 });

@@ -81,6 +81,65 @@ test("a tus upload of deferred length is complete when its length is said, not b
   expect(await (await fetch(url)).json()).toMatchObject({ status: "completed", total: 6 });
 });
 
+test("a refused PATCH declares no length, and one that is all there completes", async () => {
+  const served = await serve();
+  const made = await fetch(`${served.api}/uploads`, {
+    method: "POST",
+    headers: { ...TUS, "Upload-Defer-Length": "1" },
+  });
+  const url = new URL(made.headers.get("location") ?? "", served.url).href;
+  const patch = async (offset: number, body: string, more: object = {}): Promise<number> =>
+    (
+      await fetch(url, {
+        method: "PATCH",
+        headers: { ...BYTES, "Upload-Offset": String(offset), ...more },
+        body,
+      })
+    ).status;
+  expect(await patch(0, "abcde")).toBe(204);
+  expect(await patch(3, "", { "Upload-Length": "5" })).toBe(409);
+  expect(await patch(9, "", { "Upload-Length": "5" })).toBe(409);
+  expect(await (await fetch(url)).json()).toMatchObject({ status: "uploading", total: null });
+  expect(await patch(5, "", { "Upload-Length": "5" })).toBe(204);
+  expect(await (await fetch(url)).json()).toMatchObject({ status: "completed", total: 5, done: 5 });
+});
+
+test("a task of a producer is no upload, whoever asks by that route", async () => {
+  const served = await serve();
+  await fetch(`${served.api}/tasks`, json("POST", { id: "job" }));
+  for (const method of ["GET", "DELETE"]) {
+    const answer = await fetch(`${served.api}/uploads/job`, { method });
+    expect([answer.status, await problem(answer)]).toEqual([404, "TASK_NOT_FOUND"]);
+  }
+  expect(await (await fetch(`${served.api}/tasks/job`)).json()).toMatchObject({ status: "pending" });
+});
+
+test("DELETE said twice is answered alike, on both routes, and removes the bytes of what has ended", async () => {
+  const served = await serve();
+  await fetch(`${served.api}/tasks`, json("POST", { id: "job" }));
+  const { id } = await create(served, {});
+  await fetch(`${served.api}/uploads/${id}/content`, { method: "PUT", body: "abc" });
+  for (const path of ["tasks/job", "tasks/job", `tasks/${id}`, `tasks/${id}`, `uploads/${id}`]) {
+    expect([path, (await fetch(`${served.api}/${path}`, { method: "DELETE" })).status]).toEqual([path, 204]);
+  }
+  expect(await (await fetch(`${served.api}/tasks/job`)).json()).toMatchObject({ status: "cancelled" });
+  expect((await task(served, id)).status).toBe("completed");
+  expect((await fetch(`${served.api}/uploads/${id}/content`)).status).toBe(410);
+});
+
+test("fields after a file do not reach back to it, also when all come in one packet", async () => {
+  const served = await serve();
+  const part = (name: string, value: string): string =>
+    `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${value}\r\n`;
+  const file = `--b\r\nContent-Disposition: form-data; name="f"; filename="a"\r\n\r\nabc\r\n`;
+  const answer = await fetch(`${served.api}/uploads`, {
+    method: "POST",
+    headers: { "Content-Type": "multipart/form-data; boundary=b" },
+    body: `${part("batchId", "early")}${file}${part("batchId", "late")}${part("note", "late")}--b--\r\n`,
+  });
+  expect(await answer.json()).toMatchObject({ batchId: "early", metadata: {}, status: "completed" });
+});
+
 test("after a tus DELETE tus requests get 410, and GET and stream show cancelled", async () => {
   const served = await serve();
   const { id } = await create(served, { total: 100 });

@@ -86,6 +86,7 @@ export function addUploadRoutes(app: FastifyInstance, options: UploadRoutesOptio
   app.get("/uploads", { schema: { summary: "List uploads" } }, async (request, reply) => {
     const query = { ...parseTaskQuery(request.query), kind: "upload" } as const;
     await request.authorize("watch", { batchId: query.batchId });
+    if (query.after !== undefined) await tasks.read(query.after);
     const rows = await tasks.list({ ...query, limit: query.limit + 1 });
     const items = rows.slice(0, query.limit).map((row) => tasks.toWire(row));
     return await reply.send({ items, next: toNextPage(path, query, rows) });
@@ -114,10 +115,7 @@ export function addUploadRoutes(app: FastifyInstance, options: UploadRoutesOptio
       if (speaksTus(request)) return await deleteTus(tus, request, reply);
       const id = toTaskId(request.params.id);
       await request.authorize("upload", { taskId: id });
-      const row = await tasks.read(id);
-      // Said twice it is still cancelled: a retry after a lost answer must not look like a failure.
-      if (!isTerminal(row.status)) await uploads.cancel(id, "cancelled by request");
-      else if (row.status === "completed") await uploads.removeContent(id);
+      await uploads.discard(assertUpload(await tasks.read(id)), "cancelled by request");
       return await reply.code(204).send();
     },
   );
@@ -133,7 +131,13 @@ async function readUpload(
 ): Promise<TaskRow> {
   const id = toTaskId(request.params.id);
   await request.authorize("watch", { taskId: id });
-  return await tasks.read(id);
+  return assertUpload(await tasks.read(id));
+}
+
+/** Who may only upload must not reach the jobs of producers by another door. Throws TASK_NOT_FOUND. */
+function assertUpload(row: TaskRow): TaskRow {
+  if (row.kind === "upload") return row;
+  throw new HoldfastError("TASK_NOT_FOUND", `task ${row.id} is no upload; see /tasks/${row.id}`);
 }
 
 async function createLater(
@@ -178,29 +182,33 @@ async function takeForm(
   created: (reply: FastifyReply, row: TaskRow) => Promise<FastifyReply>,
 ): Promise<FastifyReply> {
   const rows: TaskRow[] = [];
-  await readForm(request.raw, async ({ source, filename, fields, isWhole }) => {
-    const { batchId, processing, ...metadata } = fields;
-    if (batchId !== undefined && parseBatchId(batchId) === undefined) {
-      throw new HoldfastError("INVALID_FIELD", "batchId must be an id of 1 to 64 of A-Z a-z 0-9 _ -", {
-        field: "batchId",
-      });
-    }
-    const target = await bind(
-      options,
-      rows.length === 0 ? request : undefined,
-      {
-        filename: toFilename(filename ?? ""),
-        total: null,
-        metadata,
-        batchId: parseBatchId(batchId) ?? null,
-        processing: parseProcessing(processing),
-        tusMetadata: null,
-      },
-      request,
-    );
-    const incoming: Incoming = { kind: "one-shot", source, offset: 0, length: null, isWhole };
-    rows.push(await options.uploads.take(target.id, incoming));
-  });
+  await readForm(
+    request.raw,
+    options.settings.readTimeoutMs,
+    async ({ source, filename, fields, isWhole }) => {
+      const { batchId, processing, ...metadata } = fields;
+      if (batchId !== undefined && parseBatchId(batchId) === undefined) {
+        throw new HoldfastError("INVALID_FIELD", "batchId must be an id of 1 to 64 of A-Z a-z 0-9 _ -", {
+          field: "batchId",
+        });
+      }
+      const target = await bind(
+        options,
+        rows.length === 0 ? request : undefined,
+        {
+          filename: toFilename(filename ?? ""),
+          total: null,
+          metadata,
+          batchId: parseBatchId(batchId) ?? null,
+          processing: parseProcessing(processing),
+          tusMetadata: null,
+        },
+        request,
+      );
+      const incoming: Incoming = { kind: "one-shot", source, offset: 0, length: null, total: null, isWhole };
+      rows.push(await options.uploads.take(target.id, incoming));
+    },
+  );
   const [first] = rows;
   if (first === undefined) {
     throw new HoldfastError("INVALID_FIELD", "the form holds no file; add a part with a filename", {

@@ -83,6 +83,7 @@ export class MemoryStore implements Store {
   async listTasks(query: TaskQuery): Promise<readonly TaskRow[]> {
     const all = [...this.#tasks.values()];
     const from = query.after === undefined ? 0 : all.findIndex((row) => row.id === query.after) + 1;
+    if (query.after !== undefined && from === 0) return [];
     return all
       .slice(from)
       .filter(

@@ -3,6 +3,7 @@
  * docs/decisions/0003 says what was measured.
  */
 import { createRequire } from "node:module";
+import { HoldfastError } from "../errors.js";
 
 type Value = null | number | string;
 
@@ -36,4 +37,19 @@ export function openDatabase(path: string): SqlDatabase {
   const builtIn = major > 22 || (major === 22 && minor >= 13);
   const driver = require(builtIn ? "node:sqlite" : "@photostructure/sqlite") as Driver;
   return new driver.DatabaseSync(path);
+}
+
+/** SQLite's words become ours here. */
+export function toStoreError(cause: unknown): HoldfastError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return /full/i.test(reason)
+    ? new HoldfastError(
+        "INSUFFICIENT_STORAGE",
+        "the disk of the data directory is full; free space and try again",
+        { cause, retryAfterSeconds: 10 },
+      )
+    : new HoldfastError("STORE_UNAVAILABLE", "the store did not take the change; try again", {
+        cause,
+        retryAfterSeconds: 1,
+      });
 }

@@ -48,7 +48,7 @@ export const STATEMENTS = {
   updateTask: "UPDATE tasks SET status = ?, version = ?, due_at = ?, row = ? WHERE id = ? AND version = ?",
   deleteTask: "DELETE FROM tasks WHERE id = ?",
   listTasks: `SELECT row FROM tasks
-    WHERE n > coalesce((SELECT n FROM tasks WHERE id = ?), 0)
+    WHERE n > CASE WHEN ?1 IS NULL THEN 0 ELSE coalesce((SELECT n FROM tasks WHERE id = ?1), 9e15) END
       AND (? IS NULL OR kind = ?) AND (? IS NULL OR status = ?) AND (? IS NULL OR batch_id = ?)
     ORDER BY n LIMIT ?`,
   listDue: "SELECT row FROM tasks WHERE due_at <= ? ORDER BY due_at LIMIT ?",

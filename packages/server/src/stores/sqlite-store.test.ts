@@ -64,26 +64,6 @@ test("a file of a newer server is refused, not migrated down", async () => {
   await expect(openSqliteStore({ directory })).rejects.toThrow(/version 2/);
 });
 
-test("a transaction that fails tells every caller in it and publishes nothing", async () => {
-  const directory = newDirectory();
-  const store = await openSqliteStore({ directory });
-  const { row } = await commit(store, created());
-  const heard: string[] = [];
-  store.subscribe((committed) => heard.push(committed.row.id));
-  const broken = {
-    ...created(),
-    milestones: [{ event: null as unknown as string, data: "{}", ending: false }],
-  };
-  const results = await Promise.allSettled([store.commit(change(row, "stage")), store.commit(broken)]);
-  expect(results.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
-  expect(heard).toEqual([]);
-  expect(await store.readTask(row.id)).toEqual(row);
-  // And the store goes on.
-  const next = await commit(store, change(row, "stage"));
-  expect(next.row.position).toBeGreaterThan(row.position);
-  await store.close();
-});
-
 test("the file is sound after use", async () => {
   const directory = newDirectory();
   const store = await openSqliteStore({ directory });
@@ -94,4 +74,22 @@ test("the file is sound after use", async () => {
   const db = openDatabase(join(directory, "holdfast.db"));
   expect(db.prepare("PRAGMA integrity_check").get()).toEqual({ integrity_check: "ok" });
   db.close();
+});
+
+test("a change that can't be stored fails alone, not those of the same turn", async () => {
+  const store = await openSqliteStore({ directory: newDirectory() });
+  const broken = created();
+  const published: string[] = [];
+  store.subscribe(({ row }) => published.push(row.id));
+  const unwritable = { ...broken, row: { ...broken.row, metadata: { toJSON: () => JSON.parse("{") } } };
+  const results = await Promise.allSettled([
+    store.commit(created()),
+    store.commit(unwritable as unknown as typeof broken),
+    store.commit(created()),
+  ]);
+  expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+  const kept = (await store.listTasks({ limit: 9 })).map(({ id }) => id);
+  expect(kept).toHaveLength(2);
+  expect(published).toEqual(kept);
+  await store.close();
 });

@@ -20,7 +20,13 @@ import { HoldfastError } from "../errors.js";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
 import { applyCommit, marksOf } from "./applied-commit.js";
 import { CursorClock } from "./cursor-clock.js";
-import { openDatabase, type SqlDatabase, type SqlRecord, type SqlStatement } from "./sqlite-driver.js";
+import {
+  openDatabase,
+  type SqlDatabase,
+  type SqlRecord,
+  type SqlStatement,
+  toStoreError,
+} from "./sqlite-driver.js";
 import { SCHEMA, STATEMENTS, type StatementName } from "./sqlite-schema.js";
 import type {
   Commit,
@@ -254,19 +260,32 @@ class SqliteStore implements Store {
   #flush(): void {
     const batch = this.#queue.slice(0, MAX_BATCH);
     this.#queue = this.#queue.slice(MAX_BATCH);
+    try {
+      this.#write(batch);
+    } catch (error) {
+      // One that can't be stored must not take those down that came at the same moment.
+      if (batch.length === 1) batch[0]?.reject(error);
+      else for (const queued of batch) this.#writeAlone(queued);
+    }
+  }
+
+  #writeAlone(queued: Queued): void {
+    try {
+      this.#write([queued]);
+    } catch (error) {
+      queued.reject(error);
+    }
+  }
+
+  /** One transaction; tells and resolves when it stands. Throws when none of it does. */
+  #write(batch: readonly Queued[]): void {
     const drafts = batch.flatMap(({ commit }) => commit.milestones);
     const needsBlock = this.#clock.needsBlock(drafts.length);
     const block = this.#clock.nextBlock(drafts.length);
-    let results: CommitResult[];
-    try {
-      results = this.#transaction(needsBlock || drafts.some(({ ending }) => ending), () => {
-        if (needsBlock) this.#setMeta("reserved", String(block));
-        return batch.map(({ commit }) => this.#apply(commit));
-      });
-    } catch (error) {
-      for (const { reject } of batch) reject(error);
-      return;
-    }
+    const results = this.#transaction(needsBlock || drafts.some(({ ending }) => ending), () => {
+      if (needsBlock) this.#setMeta("reserved", String(block));
+      return batch.map(({ commit }) => this.#apply(commit));
+    });
     if (needsBlock) this.#clock.reserve(block);
     for (const [index, { resolve }] of batch.entries()) {
       const result = results[index];
@@ -334,26 +353,11 @@ class SqliteStore implements Store {
     }
   }
 
-  /** SQLite's words become ours at the edge of this file. */
   #guard<T>(run: () => T): T {
     try {
       return run();
     } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause);
-      if (/full/i.test(reason)) {
-        throw new HoldfastError(
-          "INSUFFICIENT_STORAGE",
-          "the disk of the data directory is full; free space and try again",
-          {
-            cause,
-            retryAfterSeconds: 10,
-          },
-        );
-      }
-      throw new HoldfastError("STORE_UNAVAILABLE", "the store did not take the change; try again", {
-        cause,
-        retryAfterSeconds: 1,
-      });
+      throw toStoreError(cause);
     }
   }
 

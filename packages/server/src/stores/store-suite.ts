@@ -201,6 +201,7 @@ export function storeSuite(name: string, open: () => Promise<StoreUnderTest>): v
       expect(page.map(({ id }) => id)).toEqual(ids.slice(0, 2));
       const next = await store.listTasks({ limit: 9, after: ids[1] });
       expect(next.map(({ id }) => id)).toEqual(ids.slice(2));
+      expect(await store.listTasks({ limit: 9, after: "nobody" as TaskId })).toEqual([]);
       expect(await store.listTasks({ limit: 9, batchId })).toHaveLength(3);
       expect(await store.listTasks({ limit: 9, kind: "task" })).toHaveLength(0);
       expect(await store.listTasks({ limit: 9, status: "pending" })).toHaveLength(5);

@@ -18,6 +18,7 @@ import { HoldfastError } from "../errors.js";
 import type { Store } from "../stores/store.js";
 import type { BatchRow, TaskRow } from "./task-row.js";
 import { toSeconds } from "./task-wire.js";
+import { assertMetadata } from "./new-task.js";
 import { batchChannel, type Tasks } from "./tasks.js";
 
 export interface BatchesOptions {
@@ -51,6 +52,7 @@ export class Batches {
     readonly id?: BatchId | undefined;
     readonly metadata: { readonly [key: string]: Json };
   }): Promise<{ readonly batch: Batch; readonly created: boolean }> {
+    assertMetadata(batch.metadata);
     const id = batch.id ?? (randomBytes(16).toString("base64url") as BatchId);
     const { row, created } = await this.#options.store.createBatch({
       id,

@@ -12,8 +12,12 @@ import type { Tasks } from "./tasks.js";
 export interface DeadlinesOptions {
   readonly store: Store;
   readonly tasks: Tasks;
+  /** Ends a task whose deadline has passed. */
+  readonly lapse: (row: TaskRow) => Promise<unknown>;
   /** Removes the bytes of a task that is about to be removed. */
   readonly removeContent: (row: TaskRow) => Promise<void>;
+  /** What else is to be looked at each second. */
+  readonly alsoLook: () => Promise<void>;
   /** Unix milliseconds. */
   readonly now: () => number;
   readonly onError: (error: unknown, doing: string) => void;
@@ -53,7 +57,8 @@ export class Deadlines {
   }
 
   async #look(): Promise<void> {
-    const { store, tasks, now, onError } = this.#options;
+    const { store, tasks, alsoLook, now, onError } = this.#options;
+    await alsoLook().catch((error: unknown) => onError(error, "completing uploads that are whole"));
     for (const stored of await store.listDue(now(), AT_ONCE)) {
       const row = tasks.peek(stored.id) ?? stored;
       if (row.dueAtMs === null || row.dueAtMs > now()) continue;
@@ -67,13 +72,12 @@ export class Deadlines {
   }
 
   async #lapse(row: TaskRow): Promise<void> {
-    const { tasks, removeContent } = this.#options;
+    const { tasks, lapse, removeContent } = this.#options;
     if (isTerminal(row.status)) {
       await removeContent(row);
       await tasks.expire(row.id);
       return;
     }
-    const ended = await tasks.command(row.id, { type: "lapse" });
-    if (isTerminal(ended.status)) await removeContent(ended);
+    await lapse(row);
   }
 }

@@ -6,7 +6,7 @@
  * Promises
  * - A terminal row never changes again, and the change that makes a row terminal has exactly one ending as its last milestone.
  * - Every change of status, stage or attempt is a milestone; nothing else is, but what a producer sends by a name of its own.
- * - `done` never goes backward within an attempt and never passes `total`.
+ * - `done` and the percentage never go backward within an attempt; `done` never passes `total`.
  * - An older attempt changes nothing; a newer one opens the next.
  * Refuses: to read clocks, stores or files. Called by: `Tasks` alone.
  */
@@ -27,6 +27,7 @@ import {
 import { HoldfastError } from "../errors.js";
 import type { MilestoneDraft } from "../stores/store.js";
 import type { TaskRow } from "./task-row.js";
+import { toPercentage } from "./task-wire.js";
 
 export interface LifecycleSettings {
   /** An upload without a byte for so long fails with UPLOAD_EXPIRED. */
@@ -95,9 +96,12 @@ export function applyCommand(
     case "report":
       draft.report(command.report);
       break;
-    case "lapse":
+    case "lapse": {
+      // It may have been heard of between the look at the clock and this.
+      if (row.dueAtMs !== null && row.dueAtMs > nowMs) return { row, milestones: [] };
       draft.lapse();
       break;
+    }
   }
   return draft.change();
 }
@@ -254,7 +258,9 @@ class Draft {
     }
     const bound = total ?? row.total;
     const next = Math.max(row.done, bound === null ? done : Math.min(done, bound));
-    this.#set({ done: next, total: bound === null ? null : Math.max(bound, next) });
+    // More work may turn up than was thought: the bar then waits where it is.
+    const producerPercentage = toPercentage(row);
+    this.#set({ done: next, total: bound === null ? null : Math.max(bound, next), producerPercentage });
   }
 
   /** An older attempt is refused, a newer one opens the next. */
@@ -287,7 +293,7 @@ class Draft {
       // The queue gave the job to another worker before we had noticed that the first was gone.
       this.#milestone<AttemptData>("attempt", { reason: "SUPERSEDED", error: null, retryInMs: 0 });
     }
-    const restart = row.kind === "task" ? { done: 0 } : {};
+    const restart = row.kind === "task" ? { done: 0, producerPercentage: null } : {};
     this.#set({ attempt, retryUntilMs: null, error: null, stage: null, leaseUntilMs: null, ...restart });
   }
 

@@ -3,6 +3,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { BatchId, Cursor, Json, StatusData, TaskId } from "@holdfast/protocol";
+import { HoldfastError } from "../errors.js";
 import type { Change } from "./lifecycle.js";
 
 /** What a creator decides. `id` undefined: drawn here from 128 random bits. */
@@ -22,8 +23,21 @@ export interface NewTask {
 }
 
 /** 128 random bits in base64url: 22 characters of the id alphabet. */
+const MAX_METADATA_BYTES = 16_384;
+
 function newTaskId(): TaskId {
   return randomBytes(16).toString("base64url") as TaskId;
+}
+
+/** Every stream of a task begins with its metadata, so it must fit into what a connection may hold. Throws INVALID_FIELD. */
+export function assertMetadata(metadata: { readonly [key: string]: Json }): void {
+  const bytes = Buffer.byteLength(JSON.stringify(metadata));
+  if (bytes <= MAX_METADATA_BYTES) return;
+  throw new HoldfastError(
+    "INVALID_FIELD",
+    `metadata must not exceed ${MAX_METADATA_BYTES} bytes of JSON: got ${bytes}; store it elsewhere and send a link`,
+    { field: "/metadata" },
+  );
 }
 
 export function newTaskRow(task: NewTask, nowMs: number): Change {

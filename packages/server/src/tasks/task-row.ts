@@ -20,7 +20,7 @@ export interface TaskRow {
   readonly done: number;
   readonly total: number | null;
   readonly unit: string;
-  /** Highest percentage a producer has reached while processing; null before. */
+  /** What the percentage does not fall below: the highest a producer has reached in this attempt; null before. */
   readonly producerPercentage: number | null;
   readonly metadata: { readonly [key: string]: Json };
   readonly batchId: BatchId | null;

@@ -17,7 +17,7 @@ import { HoldfastError } from "../errors.js";
 import type { Commit, Committed, Store, TaskQuery } from "../stores/store.js";
 import { applyCommand, deadlineMs, type Command, type LifecycleSettings } from "./lifecycle.js";
 import { LiveTask } from "./live-task.js";
-import { newTaskRow, type NewTask } from "./new-task.js";
+import { assertMetadata, newTaskRow, type NewTask } from "./new-task.js";
 import type { TaskRow } from "./task-row.js";
 import { toProgress, toTask } from "./task-wire.js";
 import { toMilestone } from "./milestone-frame.js";
@@ -85,8 +85,9 @@ export class Tasks {
     return this.#live.size;
   }
 
-  /** Throws ID_TAKEN, BATCH_CLOSED. The batch is created when it does not exist. */
+  /** Throws INVALID_FIELD, ID_TAKEN, BATCH_CLOSED. The batch is created when it does not exist. */
   async create(task: NewTask): Promise<TaskRow> {
+    assertMetadata(task.metadata);
     const nowMs = this.#options.now();
     if (task.batchId !== null) {
       const { row: batch } = await this.#options.store.createBatch({

@@ -65,6 +65,8 @@ export class Service {
     this.deadlines = new Deadlines({
       store,
       tasks: this.tasks,
+      lapse: async ({ id }) => await this.tasks.command(id, { type: "lapse" }),
+      alsoLook: async () => undefined,
       removeContent: async (row) => void this.removed.push(row.id),
       now,
       onError,

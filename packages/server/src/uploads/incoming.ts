@@ -5,7 +5,7 @@
  * Called by: `Uploads`; routes make an `Incoming` of a request.
  */
 import type { Readable } from "node:stream";
-import type { TaskErrorCode } from "@holdfast/protocol";
+import { isTerminal, type TaskErrorCode } from "@holdfast/protocol";
 import { HoldfastError } from "../errors.js";
 import type { TaskRow } from "../tasks/task-row.js";
 import type { StopReason } from "./intake.js";
@@ -25,6 +25,8 @@ export interface Incoming {
   readonly offset: number;
   /** Bytes announced; null when the length is unknown. */
   readonly length: number | null;
+  /** The total that comes with the body when it was deferred; null when none does. */
+  readonly total: number | null;
   /** Whether the source has ended as it was announced; asked after it ended. */
   readonly isWhole: () => boolean;
 }
@@ -97,4 +99,26 @@ export function toOneShotFailure(row: TaskRow, error: unknown): [TaskErrorCode, 
     return ["UPLOAD_INCOMPLETE", `the body ended early: ${stored}; send the file again, or resumably`];
   }
   return ["STORAGE_FAILED", `the body could not be stored: ${stored}; send the file again`];
+}
+
+/** Throws UPLOAD_COMPLETE, TASK_ENDED, INVALID_FIELD. */
+export function assertReceiving(row: TaskRow): TaskRow & { readonly blobKey: string } {
+  if (row.kind !== "upload") {
+    throw new HoldfastError("INVALID_FIELD", `task ${row.id} is no upload: it takes no bytes`);
+  }
+  if (row.status === "processing" || row.status === "completed") {
+    throw new HoldfastError("UPLOAD_COMPLETE", `upload ${row.id} has all its ${row.done} bytes`);
+  }
+  if (isTerminal(row.status) || row.blobKey === null) {
+    throw new HoldfastError("TASK_ENDED", `upload ${row.id} has ended as ${row.status}; create another`);
+  }
+  return { ...row, blobKey: row.blobKey };
+}
+
+export function offsetMismatch(row: TaskRow, { offset }: Incoming): HoldfastError {
+  return new HoldfastError(
+    "OFFSET_MISMATCH",
+    `upload ${row.id} holds ${row.done} bytes: got bytes for offset ${offset}; go on at ${row.done}`,
+    { field: "Upload-Offset" },
+  );
 }

@@ -13,9 +13,18 @@ import { randomBytes } from "node:crypto";
 import { isTerminal, type BatchId, type Json, type TaskId } from "@holdfast/protocol";
 import type { BlobStore } from "../blobs/blob-store.js";
 import { HoldfastError } from "../errors.js";
+import type { Command } from "../tasks/lifecycle.js";
 import type { TaskRow } from "../tasks/task-row.js";
 import type { TaskHold, Tasks } from "../tasks/tasks.js";
-import { endsUpload, toCutError, toDrainingError, toOneShotFailure, type Incoming } from "./incoming.js";
+import {
+  assertReceiving,
+  endsUpload,
+  offsetMismatch,
+  toCutError,
+  toDrainingError,
+  toOneShotFailure,
+  type Incoming,
+} from "./incoming.js";
 import { Intake } from "./intake.js";
 import { PacedTelling } from "./paced-telling.js";
 import { UploadLocks, type UploadLock } from "./upload-lock.js";
@@ -51,10 +60,19 @@ export class Uploads {
   readonly locks: UploadLocks = new UploadLocks();
   readonly #options: UploadsOptions;
   readonly #syncs = new Set<Promise<void>>();
+  /** Whole, but not told so. */
+  readonly #unfinished = new Set<TaskId>();
   #parked = false;
 
   constructor(options: UploadsOptions) {
     this.#options = options;
+    // Whoever failed it, nobody can read its bytes any more.
+    options.tasks.onRow((row) => {
+      if (row.kind !== "upload" || row.status !== "failed") return;
+      this.removeBytes(row).catch((error: unknown) =>
+        options.onError(error, `removing the bytes of ${row.id}`),
+      );
+    });
   }
 
   get maxUploadBytes(): number | null {
@@ -98,18 +116,11 @@ export class Uploads {
     }
   }
 
-  /** The total of a tus upload whose length was deferred. Throws INVALID_FIELD, UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE. */
-  async declareTotal(id: TaskId, total: number): Promise<void> {
-    const row = await this.#options.tasks.read(id);
-    await this.assertRoom(total, Math.max(0, total - row.done));
-    await this.#options.tasks.command(id, { type: "declareTotal", total });
-  }
-
   /**
    * Stores what the source brings, and returns the row when all of it is stored; for tus also when it was cut. Asks a running
    * writer to stop, but not for a request that can't be right.
    * Throws OFFSET_MISMATCH, UPLOAD_COMPLETE, TASK_ENDED, UPLOAD_GONE, UPLOAD_LOCKED, UPLOAD_TOO_LARGE, INSUFFICIENT_STORAGE,
-   * STORE_UNAVAILABLE, INVALID_REQUEST, DRAINING.
+   * STORE_UNAVAILABLE, INVALID_REQUEST, INVALID_FIELD, DRAINING.
    */
   async take(id: TaskId, incoming: Incoming): Promise<TaskRow> {
     const row = assertReceiving(await this.#options.tasks.read(id));
@@ -125,9 +136,27 @@ export class Uploads {
 
   /** Ends the upload as cancelled and removes its bytes. Throws TASK_ENDED. */
   async cancel(id: TaskId, reason: string | null): Promise<TaskRow> {
-    const row = await this.#options.tasks.command(id, { type: "cancel", reason });
+    const row = await this.end(id, { type: "cancel", reason });
     await this.removeBytes(row);
     return row;
+  }
+
+  /** Where the disk is too full for the ending, the bytes that nobody wants any more make room for it. Throws TASK_ENDED. */
+  async end(id: TaskId, command: Command): Promise<TaskRow> {
+    const { tasks } = this.#options;
+    try {
+      return await tasks.command(id, command);
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== "INSUFFICIENT_STORAGE") throw error;
+      await this.removeBytes(await tasks.read(id));
+      return await tasks.command(id, command);
+    }
+  }
+
+  /** What DELETE means, said once or twice: cancels what has not ended, else removes its bytes. */
+  async discard(row: TaskRow, reason: string | null): Promise<void> {
+    if (isTerminal(row.status)) await this.removeContent(row.id);
+    else await this.cancel(row.id, reason);
   }
 
   /** Removes the bytes of an upload that has ended; its task stays what it is. */
@@ -179,6 +208,7 @@ export class Uploads {
       const { blobKey } = assertReceiving(hold.row);
       if (incoming.offset !== hold.row.done) throw offsetMismatch(hold.row, incoming);
       try {
+        await this.#declareTotal(hold.row, incoming);
         const bound = await this.#bound(hold.row, incoming);
         return await this.#store(hold, blobKey, bound, incoming, lock);
       } catch (error) {
@@ -245,11 +275,34 @@ export class Uploads {
   }
 
   async #finish(hold: TaskHold, blobKey: string): Promise<TaskRow> {
-    const { done } = hold.row;
+    const { id, done } = hold.row;
     const command = { type: "received", done, result: resultOf(hold.row) } as const;
-    const row = await this.#options.tasks.command(hold.row.id, command);
-    this.#syncLater(blobKey);
-    return row;
+    try {
+      const row = await this.#options.tasks.command(id, command);
+      this.#syncLater(blobKey);
+      return row;
+    } catch (error) {
+      this.#unfinished.add(id);
+      throw error;
+    }
+  }
+
+  /**
+   * Completes what has all its bytes and could not be completed when the last one came, because the store could not be written: nobody
+   * will send anything for it any more. Called on schedule.
+   */
+  async finishLeft(): Promise<void> {
+    for (const id of this.#unfinished) {
+      // oxlint-disable-next-line no-await-in-loop -- a store that has trouble is asked one thing at a time
+      const row = await this.#options.tasks.read(id);
+      if (!isTerminal(row.status) && row.status !== "processing") {
+        const command = { type: "received", done: row.done, result: resultOf(row) } as const;
+        // oxlint-disable-next-line no-await-in-loop -- likewise
+        await this.#options.tasks.command(id, command);
+        if (row.blobKey !== null) this.#syncLater(row.blobKey);
+      }
+      this.#unfinished.delete(id);
+    }
   }
 
   /**
@@ -262,6 +315,13 @@ export class Uploads {
       .catch((error: unknown) => this.#options.onError(error, "syncing stored bytes"))
       .finally(() => this.#syncs.delete(sync));
     this.#syncs.add(sync);
+  }
+
+  /** Behind the lock: no body that began without a total may still be running when there is one. */
+  async #declareTotal(row: TaskRow, { total }: Incoming): Promise<void> {
+    if (total === null) return;
+    if (total !== row.total) await this.assertRoom(total, Math.max(0, total - row.done));
+    await this.#options.tasks.command(row.id, { type: "declareTotal", total });
   }
 
   /** The length the upload may reach; null when only the disk bounds it. */
@@ -291,7 +351,8 @@ export class Uploads {
     try {
       // The bytes first: where the disk is full, this makes the room that the ending needs.
       await blobs.remove(row.blobKey);
-      await tasks.command(row.id, { type: "fail", error: { code, message, retryable: true } });
+      const retryable = code !== "UPLOAD_TOO_LARGE";
+      await tasks.command(row.id, { type: "fail", error: { code, message, retryable } });
     } catch (error) {
       onError(error, `failing upload ${row.id}`); // the caller throws why; a start ends it as UPLOAD_DAMAGED
     }
@@ -326,26 +387,4 @@ export class Uploads {
 
 function resultOf(row: TaskRow): Json {
   return { bytes: row.done };
-}
-
-/** Throws UPLOAD_COMPLETE, TASK_ENDED, INVALID_FIELD. */
-function assertReceiving(row: TaskRow): TaskRow & { readonly blobKey: string } {
-  if (row.kind !== "upload") {
-    throw new HoldfastError("INVALID_FIELD", `task ${row.id} is no upload: it takes no bytes`);
-  }
-  if (row.status === "processing" || row.status === "completed") {
-    throw new HoldfastError("UPLOAD_COMPLETE", `upload ${row.id} has all its ${row.done} bytes`);
-  }
-  if (isTerminal(row.status) || row.blobKey === null) {
-    throw new HoldfastError("TASK_ENDED", `upload ${row.id} has ended as ${row.status}; create another`);
-  }
-  return { ...row, blobKey: row.blobKey };
-}
-
-function offsetMismatch(row: TaskRow, { offset }: Incoming): HoldfastError {
-  return new HoldfastError(
-    "OFFSET_MISMATCH",
-    `upload ${row.id} holds ${row.done} bytes: got bytes for offset ${offset}; go on at ${row.done}`,
-    { field: "Upload-Offset" },
-  );
 }
