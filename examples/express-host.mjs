@@ -1,5 +1,5 @@
 // An Express application that shows the progress of its own jobs. After `npm run build`: node examples/express-host.mjs
-import { setInterval } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import { createHoldfast } from "@holdfast/server";
 import express from "express";
 
@@ -13,14 +13,11 @@ app.post("/reports", async (_request, response) => {
 });
 
 async function makeReport(job) {
-  let month = 0;
-  for await (const _ of setInterval(50)) {
-    if (job.cancelled.aborted) return;
-    job.progress((month += 1));
-    if (month === 12) break;
+  for (let month = 1; month <= 12 && !job.cancelled.aborted; month += 1) {
+    await setTimeout(50);
+    job.progress(month);
   }
-  await job.complete({ url: "/reports/2026.pdf" });
+  if (!job.cancelled.aborted) await job.complete({ url: "/reports/2026.pdf" });
 }
-
 export const server = app.listen(Number(process.env.PORT ?? 3000), "127.0.0.1");
 process.once("SIGTERM", () => void holdfast.close().then(() => server.close()));

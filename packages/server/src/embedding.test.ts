@@ -192,6 +192,6 @@ test("the Fastify example shows its job from begin to end", async () => {
   if (app === undefined) throw new Error("the example exports no app");
   closers.push(async () => await app.close());
   const text = await watchJob(app.listeningOrigin, "/thumbnails");
-  expect(text).toContain('"stage":"resize"');
+  expect(text).toContain("event: progress");
   expect(text).toContain('"result":{"count":4}');
 });
