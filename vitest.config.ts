@@ -23,5 +23,7 @@ export default defineConfig({
     exclude: ["**/node_modules/**", "**/dist/**"],
     // One more than the two cores of a small machine: several cases wait for real deadlines, and cost no CPU meanwhile.
     maxWorkers: 3,
+    // Finds what hangs, not what waits its turn on a machine that does much else at once.
+    testTimeout: 20_000,
   },
 });
