@@ -21,7 +21,7 @@ import { join } from "node:path";
 const E2E_PROJECTS = [
   ["kill", [], 6],
   ["leak", [], 4],
-  ["big", ["curl"], 4],
+  ["big", ["curl", "chromium"], 4],
   ["plain", ["curl", "apache2-utils"], 5],
   ["clients", [], 2],
   ["browser", ["chromium", "firefox-esr"], 5],

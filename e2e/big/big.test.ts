@@ -7,6 +7,8 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import { get } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { ElementHandle } from "puppeteer-core";
+import { openBrowser } from "../harness/browser.js";
 import { runCommand } from "../harness/command-run.js";
 import { EventReader, type Frame } from "../harness/event-reader.js";
 import { callJson } from "../harness/http-call.js";
@@ -87,33 +89,73 @@ const WAYS: readonly Way[] = [
 
 for (const [index, way] of WAYS.entries()) {
   test(`${BYTES / MIB} MiB by ${way.name}: the same bytes, bounded memory, progress twice a second, one ending`, async () => {
-    let highestKib = baselineKib;
-    const sampler = setInterval(() => {
-      highestKib = Math.max(highestKib, server.rssKib);
-    }, SAMPLE_MS);
-    const startedMs = performance.now();
-    const reader = await send(way, `big-${index}`, path);
-    clearInterval(sampler);
-
-    const moving = whileMoving(reader.frames);
-    const measured = {
-      seconds: Math.round(performance.now() - startedMs) / 1_000,
-      progressEvents: reader.named("progress").length,
-      longestSilenceMs: Math.round(longestSilence(moving)),
-      rssGrowthKib: highestKib - baselineKib,
-    };
-    figures[way.name] = measured;
-    expect(await hashOf(`${url}/api/v1/uploads/big-${index}/content`)).toBe(sourceHash);
-    const stored = reader.named("progress").map(({ data }) => Number(data["uploaded"]));
-    expect(stored).toEqual(stored.toSorted((a, b) => a - b));
-    expect(stored.at(-1)).toBeLessThanOrEqual(BYTES);
-    expect(
-      reader.frames.map(({ event }) => event).filter((event) => /complete|failed|cancelled/.test(event)),
-    ).toEqual(["complete"]);
-    expect(measured.longestSilenceMs).toBeLessThanOrEqual(MAX_SILENCE_MS);
-    expect(measured.rssGrowthKib).toBeLessThan(MAX_RSS_GROWTH_KIB);
-    await callJson(`${url}/api/v1/uploads/big-${index}`, { method: "DELETE" });
+    await measure(way.name, async () => {
+      const id = `big-${index}`;
+      return { id, reader: await send(way, id, path) };
+    });
   });
+}
+
+test(`${BYTES / MIB} MiB through the page in Chromium: likewise`, async () => {
+  const { browser, close } = await openBrowser("chromium");
+  try {
+    const page = await browser.newPage();
+    await page.goto(url);
+    const input = await page.waitForSelector("[data-testid=file-input]");
+    await measure("the page in Chromium", async () => {
+      await (input as ElementHandle<HTMLInputElement>).uploadFile(path);
+      const id = await firstUpload();
+      const reader = await watchSoon(id);
+      expect(await reader.ended).toEqual({ kind: "ended" });
+      return { id, reader };
+    });
+    await page.waitForSelector("[data-testid=row][data-status=completed]", { timeout: 10_000 });
+  } finally {
+    await close();
+  }
+});
+
+async function measure(
+  name: string,
+  run: () => Promise<{ readonly id: string; readonly reader: EventReader }>,
+): Promise<void> {
+  let highestKib = baselineKib;
+  const sampler = setInterval(() => {
+    highestKib = Math.max(highestKib, server.rssKib);
+  }, SAMPLE_MS);
+  const startedMs = performance.now();
+  const { id, reader } = await run();
+  clearInterval(sampler);
+
+  const moving = whileMoving(reader.frames);
+  const measured = {
+    seconds: Math.round(performance.now() - startedMs) / 1_000,
+    progressEvents: reader.named("progress").length,
+    longestSilenceMs: Math.round(longestSilence(moving)),
+    rssGrowthKib: highestKib - baselineKib,
+  };
+  figures[name] = measured;
+  expect(await hashOf(`${url}/api/v1/uploads/${id}/content`)).toBe(sourceHash);
+  const stored = reader.named("progress").map(({ data }) => Number(data["uploaded"]));
+  expect(stored).toEqual(stored.toSorted((a, b) => a - b));
+  expect(stored.at(-1)).toBeLessThanOrEqual(BYTES);
+  expect(
+    reader.frames.map(({ event }) => event).filter((event) => /complete|failed|cancelled/.test(event)),
+  ).toEqual(["complete"]);
+  expect(measured.longestSilenceMs).toBeLessThanOrEqual(MAX_SILENCE_MS);
+  expect(measured.rssGrowthKib).toBeLessThan(MAX_RSS_GROWTH_KIB);
+  await callJson(`${url}/api/v1/uploads/${id}`, { method: "DELETE" });
+}
+
+/** The id of the upload that the page has made. */
+async function firstUpload(): Promise<string> {
+  for (;;) {
+    const { items } = (await (await fetch(`${url}/api/v1/uploads?status=uploading`)).json()) as {
+      readonly items: readonly { readonly id: string }[];
+    };
+    const [first] = items;
+    if (first !== undefined) return first.id;
+  }
 }
 
 /** Sends while somebody watches; returns what was heard, once the stream has ended. */
