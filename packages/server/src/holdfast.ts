@@ -25,6 +25,7 @@ import { parseOptions, type HoldfastOptions, type HoldfastSettings } from "./opt
 import { openSqliteStore } from "./stores/sqlite-store.js";
 import type { Store } from "./stores/store.js";
 import { Batches } from "./tasks/batches.js";
+import { Controls } from "./tasks/controls.js";
 import { Deadlines } from "./tasks/deadlines.js";
 import { Streams } from "./tasks/streams.js";
 import { openTaskHandle, type TaskHandle } from "./tasks/task-handle.js";
@@ -171,9 +172,10 @@ class Service implements Holdfast {
   }
 
   async #close(): Promise<void> {
-    const { settings, engine, uploads, deadlines, batches, tasks, metrics, store } = this.#parts;
+    const { settings, engine, controls, uploads, deadlines, batches, tasks, metrics, store } = this.#parts;
     const listener = this.#listener;
     listener?.stopAccepting();
+    controls.drain();
     await this.#step("draining streams", DRAIN_GRACE_MS, engine.drain(settings.drainWindowMs));
     await this.#step("parking uploads", STEP_GRACE_MS, uploads.park(UPLOAD_GRACE_MS));
     if (listener !== undefined) await listener.close(REQUEST_GRACE_MS);
@@ -247,7 +249,8 @@ function assemble(settings: HoldfastSettings, store: Store) {
     now,
     onError,
   });
-  const metrics = new Metrics({ engine, store, tasks });
+  const controls = new Controls(tasks);
+  const metrics = new Metrics({ engine, store, tasks, controls });
   return {
     settings,
     logger,
@@ -257,6 +260,7 @@ function assemble(settings: HoldfastSettings, store: Store) {
     tasks,
     batches,
     streams,
+    controls,
     blobs,
     uploads,
     deadlines,

@@ -110,7 +110,12 @@ test("reports in one request are applied all or none, and answered with the curs
   ]);
   const task = await holdfast.tasks.get("job");
   expect(task).toMatchObject({ done: 5, status: "processing" });
-  expect(await taken.json()).toEqual({ cursor: task.cursor, status: "processing", cancelRequested: false });
+  expect(await taken.json()).toEqual({
+    cursor: task.cursor,
+    status: "processing",
+    cancelRequested: false,
+    watchers: 0,
+  });
 });
 
 test("a request repeated with its Idempotency-Key gets the same answer and changes nothing", async () => {

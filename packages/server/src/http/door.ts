@@ -20,6 +20,7 @@ import Fastify, {
 import { HoldfastError } from "../errors.js";
 import { addAccess, type AccessOptions } from "./access.js";
 import { addBatchRoutes } from "./batch-routes.js";
+import { addControlRoutes } from "./control-routes.js";
 import { addCors } from "./cors.js";
 import { addJsonParsers } from "./json-body.js";
 import { addOperationsRoutes } from "./operations-routes.js";
@@ -100,6 +101,7 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
         if (request.method === "POST") request.body ??= {};
       });
       addTaskRoutes(scope, context);
+      addControlRoutes(scope, context);
       addBatchRoutes(scope, context);
       addStreamRoutes(scope, context);
     },

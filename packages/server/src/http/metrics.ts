@@ -5,12 +5,14 @@ import { isTerminal, type TaskId } from "@holdfast/protocol";
 import type { SessionReport, StreamEngine } from "@holdfast/stream";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Store } from "../stores/store.js";
+import type { Controls } from "../tasks/controls.js";
 import type { Tasks } from "../tasks/tasks.js";
 
 export interface MetricsOptions {
   readonly engine: StreamEngine;
   readonly store: Store;
   readonly tasks: Tasks;
+  readonly controls: Controls;
 }
 
 export interface AnsweredRequest {
@@ -30,7 +32,7 @@ export class Metrics {
   readonly #requests: Histogram<"method" | "route" | "status">;
   readonly #stops: (() => void)[];
 
-  constructor({ engine, store, tasks }: MetricsOptions) {
+  constructor({ engine, store, tasks, controls }: MetricsOptions) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     const open: Gauge = new Gauge({
@@ -38,6 +40,18 @@ export class Metrics {
       help: "Streams open now",
       registers,
       collect: () => open.set(engine.stats.sessions),
+    });
+    const watched: Gauge = new Gauge({
+      name: "holdfast_channels_watched",
+      help: "Tasks and batches that at least one stream carries now",
+      registers,
+      collect: () => watched.set(engine.stats.channels),
+    });
+    const waits: Gauge = new Gauge({
+      name: "holdfast_control_waits",
+      help: "Producers that wait for a cancel now",
+      registers,
+      collect: () => waits.set(controls.size),
     });
     this.#connects = new Counter({
       name: "holdfast_stream_connects_total",

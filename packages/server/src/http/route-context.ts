@@ -4,6 +4,7 @@ import { HoldfastError } from "../errors.js";
 import type { HoldfastSettings } from "../options.js";
 import type { Store } from "../stores/store.js";
 import type { Batches } from "../tasks/batches.js";
+import type { Controls } from "../tasks/controls.js";
 import type { Streams } from "../tasks/streams.js";
 import type { Tasks } from "../tasks/tasks.js";
 import type { Metrics } from "./metrics.js";
@@ -16,6 +17,7 @@ export interface RouteContext {
   readonly tasks: Tasks;
   readonly batches: Batches;
   readonly streams: Streams;
+  readonly controls: Controls;
   readonly metrics: Metrics;
   /** Cancels a task, and lets go of its bytes where it is an upload. */
   readonly cancel: (id: TaskId, reason: string | null) => Promise<void>;

@@ -4,9 +4,13 @@
  * Progress moves the row here at once and is stored at leisure; a commit moves it when the store has it. While a commit is
  * under way progress waits in `#waiting`, so that the row committed and the row shown never part.
  */
+import { setMaxListeners } from "node:events";
 import { isTerminal } from "@holdfast/protocol";
 import { Speed } from "./speed.js";
 import type { RowProgress, TaskRow } from "./task-row.js";
+
+// Producers that wait for a cancel (16), and writers: beyond this somebody forgets to stop listening, and Node says so.
+const MAX_LISTENERS = 32;
 
 export class LiveTask {
   #row: TaskRow;
@@ -27,6 +31,7 @@ export class LiveTask {
     this.#row = row;
     this.#speed = new Speed(nowMs);
     this.touchedAtMs = nowMs;
+    setMaxListeners(MAX_LISTENERS, this.#ended.signal);
     if (isTerminal(row.status)) this.#ended.abort();
   }
 

@@ -9,6 +9,7 @@ import { isTerminal, type Cursor, type TaskId, type TaskStatus } from "@holdfast
 import { HoldfastError } from "../errors.js";
 import type { Store } from "../stores/store.js";
 import type { Command, Report } from "./lifecycle.js";
+import type { TaskRow } from "./task-row.js";
 import type { Tasks } from "./tasks.js";
 
 export interface ReportAnswer {
@@ -17,6 +18,8 @@ export interface ReportAnswer {
   readonly status: TaskStatus;
   /** The producer should stop: the task was cancelled. */
   readonly cancelRequested: boolean;
+  /** Streams open at this moment that carry the task; also of this moment when the request is a repeated one. */
+  readonly watchers: number;
 }
 
 /**
@@ -42,19 +45,23 @@ export async function applyReports(
       );
     }
     if (before !== undefined) {
-      const { cancelRequested } = await tasks.read(id);
-      return { cursor: before.cursor, status: before.status, cancelRequested };
+      const now = await tasks.read(id);
+      return { ...toAnswer(tasks, now), cursor: before.cursor, status: before.status };
     }
   }
   const row = await tasks.read(id);
-  if (row.status === "cancelled") return { cursor: row.cursor, status: row.status, cancelRequested: true };
+  if (row.status === "cancelled") return toAnswer(tasks, row);
   const commands = reports.map((report): Command => ({ type: "report", report }));
   const [only] = commands;
   const light = key === undefined && commands.length === 1 && only !== undefined;
   if (light && !isTerminal(row.status) && (await tasks.progress(id, only))) {
-    const moved = await tasks.read(id);
-    return { cursor: moved.cursor, status: moved.status, cancelRequested: false };
+    return toAnswer(tasks, await tasks.read(id));
   }
   const after = await tasks.commands(id, commands, key === undefined ? undefined : { key, fingerprint });
-  return { cursor: after.cursor, status: after.status, cancelRequested: after.cancelRequested };
+  return toAnswer(tasks, after);
+}
+
+function toAnswer(tasks: Tasks, row: TaskRow): ReportAnswer {
+  const { cursor, status, cancelRequested } = row;
+  return { cursor, status, cancelRequested, watchers: tasks.watchers(row) };
 }

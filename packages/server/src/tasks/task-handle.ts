@@ -13,6 +13,13 @@ export interface TaskHandle {
   readonly id: TaskId;
   /** Aborted when somebody cancels the task: the job should stop. */
   readonly cancelled: AbortSignal;
+  /** Streams open now that carry this task, those of its batch among them. */
+  readonly watchers: number;
+  /**
+   * Calls back with each new number of watchers, 1 for the first and 0 when the last has gone, until the returned function is
+   * called or the task has ended. A client that changes its connection, or polls, may pass through 0 for a moment.
+   */
+  onWatchers(listener: (watchers: number) => void): () => void;
   /** In the task's unit. */
   progress(done: number, total?: number): void;
   /** Begins a stage and ends the one before. */
@@ -47,6 +54,7 @@ class Handle implements TaskHandle {
   readonly #onError: (error: unknown, doing: string) => void;
   readonly #cancelled = new AbortController();
   readonly #renewal: ReturnType<typeof setInterval>;
+  readonly #observations = new Set<() => void>();
   #next: { done: number; total: number | undefined } | undefined;
   #pump: Promise<void> | undefined;
 
@@ -67,6 +75,27 @@ class Handle implements TaskHandle {
 
   get cancelled(): AbortSignal {
     return this.#cancelled.signal;
+  }
+
+  get watchers(): number {
+    return this.#tasks.watchers(this.#hold.row);
+  }
+
+  onWatchers(listener: (watchers: number) => void): () => void {
+    if (this.#hold.ended.aborted) return () => undefined;
+    const stop = this.#tasks.onWatchers(this.#hold.row, (watchers) => {
+      try {
+        listener(watchers);
+      } catch (error) {
+        // It runs while a stream opens or closes: a mistake of the host's must not break that stream.
+        this.#onError(error, `telling the watchers of task ${this.id}`);
+      }
+    });
+    this.#observations.add(stop);
+    return () => {
+      this.#observations.delete(stop);
+      stop();
+    };
   }
 
   progress(done: number, total?: number): void {
@@ -128,6 +157,8 @@ class Handle implements TaskHandle {
 
   #release(): void {
     clearInterval(this.#renewal);
+    for (const stop of this.#observations) stop();
+    this.#observations.clear();
     if (this.#hold.row.status === "cancelled") this.#cancelled.abort();
     this.#hold.release();
   }

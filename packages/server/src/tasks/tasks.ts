@@ -242,6 +242,16 @@ export class Tasks {
     }, this.#options.now);
   }
 
+  /** Streams open now that carry this task, those of its batch among them. */
+  watchers(row: TaskRow): number {
+    return this.#channels(row).reduce((sum, name) => sum + this.#options.hub.listeners(name), 0);
+  }
+
+  /** Calls back with each new number of watchers until the returned function is called. */
+  onWatchers(row: TaskRow, listener: (watchers: number) => void): () => void {
+    return this.#options.hub.observe(this.#channels(row), () => listener(this.watchers(row)));
+  }
+
   /** Removes an ended task for good. */
   async expire(id: TaskId): Promise<void> {
     await this.#options.store.expireTask(id);

@@ -6,6 +6,7 @@ import type { BatchId, TaskId } from "@holdfast/protocol";
 import { PaperSink } from "@holdfast/stream/testing";
 import { MemoryStore } from "../stores/memory-store.js";
 import { Batches } from "../tasks/batches.js";
+import { Controls } from "../tasks/controls.js";
 import { Deadlines } from "../tasks/deadlines.js";
 import type { LifecycleSettings } from "../tasks/lifecycle.js";
 import type { NewTask } from "../tasks/new-task.js";
@@ -35,6 +36,7 @@ export class Service {
   readonly tasks: Tasks;
   readonly batches: Batches;
   readonly streams: Streams;
+  readonly controls: Controls;
   readonly deadlines: Deadlines;
 
   constructor() {
@@ -62,6 +64,7 @@ export class Service {
       now,
       onError,
     });
+    this.controls = new Controls(this.tasks);
     this.deadlines = new Deadlines({
       store,
       tasks: this.tasks,
