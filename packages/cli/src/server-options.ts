@@ -21,6 +21,8 @@ export function toServerOptions(
     uploadExpiryMs: settings["upload-expiry"],
     processingTimeoutMs: settings["processing-timeout"],
     retentionMs: settings.retention,
+    historyMs: settings.history,
+    historyPerTask: settings["history-per-task"],
     maxStreamAgeMs: settings["max-stream-age"],
     drainWindowMs: settings["drain-window"],
     headerTimeoutMs: settings["header-timeout"],

@@ -34,6 +34,8 @@ export interface Settings {
   readonly "upload-expiry": number;
   readonly "processing-timeout": number;
   readonly retention: number;
+  readonly history: number;
+  readonly "history-per-task": number;
   readonly "max-stream-age": number;
   readonly "drain-window": number;
   readonly "header-timeout": number;
@@ -125,6 +127,16 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     help: "Wait for a producer after the last byte, at most.",
   },
   retention: { kind: duration("1s", "3650d"), standard: 7 * DAY, help: "Ended tasks are kept for so long." },
+  history: {
+    kind: duration("1s", "3650d"),
+    standard: DAY,
+    help: "Events of a task are kept for so long, to be resumed from; its ending as long as the task.",
+  },
+  "history-per-task": {
+    kind: integer(1, 1_000_000),
+    standard: 1_000,
+    help: "Events kept of a task, at most, beside its ending.",
+  },
   "max-stream-age": {
     kind: duration("1s", LONGEST_STREAM),
     standard: 30 * MINUTE,

@@ -81,7 +81,9 @@ const STEP_GRACE_MS = 10_000;
 /** Throws OptionError, and STORE_UNAVAILABLE when the data directory can't be used. */
 export async function createHoldfast(options: HoldfastOptions = {}): Promise<Holdfast> {
   const settings = parseOptions(options);
-  const store = settings.store ?? (await openSqliteStore({ directory: settings.dataDir }));
+  const store =
+    settings.store ??
+    (await openSqliteStore({ directory: settings.dataDir, historyPerTask: settings.historyPerTask }));
   try {
     return await Service.open(settings, store);
   } catch (error) {
@@ -246,6 +248,7 @@ function assemble(settings: HoldfastSettings, store: Store) {
     lapse: async (row) => await uploads.end(row.id, { type: "lapse" }),
     alsoLook: async () => await uploads.finishLeft(),
     removeContent: async (row) => await uploads.removeBytes(row),
+    historyMs: settings.historyMs,
     now,
     onError,
   });

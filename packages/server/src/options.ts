@@ -7,7 +7,7 @@
  */
 import type { FastifyRequest } from "fastify";
 import type { Logger } from "pino";
-import type { Store } from "./stores/store.js";
+import { HISTORY_PER_TASK, type Store } from "./stores/store.js";
 
 /** What a request wants to do. `admin` may do all of it, and see metrics. */
 export type Action = "watch" | "upload" | "produce" | "admin";
@@ -41,7 +41,12 @@ export interface HoldfastSettings {
   readonly minFreeDiskBytes: number;
   readonly uploadExpiryMs: number;
   readonly processingTimeoutMs: number;
+  /** How long an ended task and its ending are kept. */
   readonly retentionMs: number;
+  /** Milestones older than this are let go of, endings excepted; cursors older than that get a `gap`. */
+  readonly historyMs: number;
+  /** Milestones held of a task beside its ending. A store of the host's own has its own bound. */
+  readonly historyPerTask: number;
   readonly retryGraceMs: number;
   readonly maxStreamAgeMs: number;
   /** Clients are told at drain to come back within this. */
@@ -111,6 +116,8 @@ const CHECKS: {
   uploadExpiryMs: [DAY, integer(SECOND, 365 * DAY)],
   processingTimeoutMs: [HOUR, integer(100, 365 * DAY)],
   retentionMs: [7 * DAY, integer(SECOND, 3_650 * DAY)],
+  historyMs: [DAY, integer(SECOND, 3_650 * DAY)],
+  historyPerTask: [HISTORY_PER_TASK, integer(1, 1_000_000)],
   retryGraceMs: [300 * SECOND, integer(0, 365 * DAY)],
   maxStreamAgeMs: [1_800 * SECOND, integer(SECOND, MAX_TIMER_MS)],
   drainWindowMs: [5 * SECOND, integer(0, HOUR)],

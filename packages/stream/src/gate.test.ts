@@ -15,6 +15,8 @@ class Log {
   readonly events: Milestone[] = [];
   readonly hub = new Hub();
   revision = 0;
+  /** Events up to here are no longer held. */
+  trimmed = 0;
 
   append(bytes: number): void {
     const position = this.events.length + 1;
@@ -38,8 +40,12 @@ class Log {
   async read(after: number, limit: number): Promise<HistoryPage> {
     // The store reads some time after it is asked, and answers some time after it has read.
     await Promise.resolve();
-    const newer = this.events.filter(({ position }) => position > after);
-    const page = { milestones: newer.slice(0, limit), done: newer.length <= limit };
+    const newer = this.events.filter(({ position }) => position > Math.max(after, this.trimmed));
+    const page = {
+      milestones: newer.slice(0, limit),
+      done: newer.length <= limit,
+      trimmed: this.trimmed,
+    };
     await Promise.resolve();
     return page;
   }
@@ -61,7 +67,12 @@ function connect(log: Log, after: number, limit: number) {
     cursor: String(after),
     onClose: () => unsubscribe(),
   });
-  const gate = new Gate({ session, after, readHistory: async (from) => await log.read(from, limit) });
+  const gate = new Gate({
+    session,
+    after,
+    accountedFor: log.trimmed,
+    readHistory: async (from) => await log.read(from, limit),
+  });
   unsubscribe = log.hub.subscribe(["t"], gate);
   return { sink, clock, opened: gate.open() };
 }
@@ -131,6 +142,71 @@ test("from history to live there is no hole, no overlap and no step back, howeve
     ),
     { numRuns: 400 },
   );
+});
+
+test("what is trimmed while it is read is never left out in silence: the stream ends, and the next one tells the gap", async () => {
+  const trimming = fc.oneof(
+    { weight: 8, arbitrary: step },
+    {
+      weight: 3,
+      arbitrary: fc.record({ do: fc.constant("trim" as const), keep: fc.integer({ min: 0, max: 6 }) }),
+    },
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(trimming, { maxLength: 60 }),
+      fc.integer({ min: 1, max: 3 }),
+      async (steps, limit) => {
+        const log = new Log();
+        for (let i = 0; i < 8; i += 1) log.append(1);
+        // Every position the client has had or was told to be lost, in order.
+        const accounted: number[] = [];
+        let connection = connect(log, 0, limit);
+        const again = (): void => {
+          for (const frame of connection.sink.frames) {
+            const id = /^id: (\d+)/m.exec(frame)?.[1];
+            if (id !== undefined) accounted.push(Number(id));
+          }
+          const last = accounted.at(-1) ?? 0;
+          for (let lost = last + 1; lost <= log.trimmed; lost += 1) accounted.push(lost);
+          connection = connect(log, last, limit);
+        };
+        for (const one of steps) {
+          if (one.do === "append") log.append(one.bytes);
+          if (one.do === "turn") for (let i = 0; i < 3; i += 1) await Promise.resolve();
+          if (one.do === "stall") connection.sink.stalled = true;
+          if (one.do === "read") connection.sink.read();
+          if (one.do === "trim") log.trimmed = Math.max(log.trimmed, log.events.length - one.keep);
+          if (one.do === "drop") connection.sink.destroy();
+          if (one.do === "drop" || connection.sink.ended) {
+            connection.sink.read();
+            again();
+          }
+        }
+        for (let tries = 0; tries < 3; tries += 1) {
+          connection.sink.read();
+          await connection.opened;
+          connection.clock.advance(1_000);
+          again();
+        }
+        expect(accounted).toEqual(log.events.map(({ position }) => position));
+      },
+    ),
+    { numRuns: 400 },
+  );
+});
+
+test("a reader that history is trimmed under gets what was read so far, and a clean end", async () => {
+  const log = new Log();
+  for (let i = 0; i < 8; i += 1) log.append(1);
+  const { sink, opened } = connect(log, 0, 2);
+  sink.stalled = true;
+  while (sink.frames.length < 2) await Promise.resolve();
+  log.trimmed = 6;
+  sink.read();
+  await opened;
+  expect(sink.frames.map((frame) => /^id: (\d+)/.exec(frame)?.[1])).toEqual(["1", "2"]);
+  expect([sink.ended, sink.destroyed]).toEqual([true, false]);
 });
 
 test("a history that can't be read rejects and sends nothing live", async () => {

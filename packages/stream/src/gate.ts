@@ -6,6 +6,8 @@
  * be read from the store again. When a page says that it was the last and nothing was thrown away, what waits and is
  * newer than the last one sent goes out, and in the same turn of the event loop the gate is live.
  *
+ * Should history be trimmed while it is read, the stream ends rather than leave out a milestone in silence.
+ *
  * [wire: milestone-once] Every milestone after `after` is passed on once, in order: one at or below the last position sent is dropped.
  * Called by: the door that opens streams. Refuses: to know where history comes from.
  */
@@ -17,6 +19,8 @@ import type { Session } from "./session.js";
 export interface HistoryPage {
   readonly milestones: readonly Milestone[];
   readonly done: boolean;
+  /** Position of the newest milestone that was no longer held when the page was read; 0 when all were. */
+  readonly trimmed: number;
 }
 
 export interface GateOptions {
@@ -26,6 +30,8 @@ export interface GateOptions {
   /** Frames to send before history, pulled as the reader reads; undefined when there are none. */
   readonly preamble?: Iterable<Uint8Array> | undefined;
   readonly readHistory: (after: number) => Promise<HistoryPage>;
+  /** The reader has been told that history up to here is not whole, or has a snapshot that stands for it. */
+  readonly accountedFor?: number | undefined;
   /** True when the caller knows, in this very turn, that nothing is stored above `after`: spares a read. */
   readonly upToDate?: boolean | undefined;
   /** Called before a milestone is handed to the session: the place to introduce its topic. */
@@ -61,7 +67,7 @@ export class Gate implements Listener {
 
   /** Sends preamble and history, then goes live. Call after subscribing. Rejects when history can't be read. */
   async open(): Promise<void> {
-    const { session, preamble, readHistory } = this.#options;
+    const { session, preamble, readHistory, accountedFor } = this.#options;
     for (const frame of preamble ?? []) {
       if (!session.open) return;
       session.write(frame);
@@ -73,6 +79,11 @@ export class Gate implements Listener {
       this.#forgetWaiting();
       // oxlint-disable-next-line no-await-in-loop -- pages are in order
       const page = await readHistory(this.#position);
+      if (page.trimmed > Math.max(this.#position, accountedFor ?? 0)) {
+        // History was let go of faster than this reader took it. It comes back with its cursor, and is told of the gap.
+        session.end("slow-consumer");
+        return;
+      }
       for (const event of page.milestones) this.#send(event);
       behind = !page.done;
       // oxlint-disable-next-line no-await-in-loop -- likewise

@@ -6,16 +6,18 @@ import { isTerminal, type BatchId, type TaskId } from "@holdfast/protocol";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
 import { applyCommit, marksOf } from "./applied-commit.js";
 import { CursorClock } from "./cursor-clock.js";
-import type {
-  Commit,
-  CommitResult,
-  Committed,
-  IdempotencyRecord,
-  Mark,
-  MilestoneQuery,
-  Store,
-  StoredMilestone,
-  TaskQuery,
+import { MemoryHistory } from "./memory-history.js";
+import {
+  HISTORY_PER_TASK,
+  type Commit,
+  type CommitResult,
+  type Committed,
+  type IdempotencyRecord,
+  type Mark,
+  type MilestonePage,
+  type MilestoneQuery,
+  type Store,
+  type TaskQuery,
 } from "./store.js";
 
 export class MemoryStore implements Store {
@@ -23,12 +25,14 @@ export class MemoryStore implements Store {
   readonly #clock: CursorClock;
   readonly #tasks = new Map<TaskId, TaskRow>();
   readonly #expired = new Set<TaskId>();
-  readonly #milestones: (StoredMilestone & { batchId: BatchId | null })[] = [];
+  readonly #history: MemoryHistory;
   readonly #batches = new Map<BatchId, BatchRow>();
   readonly #answers = new Map<string, IdempotencyRecord>();
   readonly #listeners = new Set<(committed: Committed) => void>();
 
-  constructor(now: () => number = Date.now) {
+  /** `historyPerTask`: milestones held of a task beside its ending; 1 or more. */
+  constructor(now: () => number = Date.now, historyPerTask: number = HISTORY_PER_TASK) {
+    this.#history = new MemoryHistory(historyPerTask);
     this.#clock = new CursorClock(this.epoch, { newest: 0, newestMs: 0, reserved: 0, holes: [] }, now);
   }
 
@@ -52,10 +56,8 @@ export class MemoryStore implements Store {
       return { kind: "repeated" };
     const committed = applyCommit(commit, marksOf(current ?? commit.row), () => this.#clock.draw());
     this.#tasks.set(id, committed.row);
-    for (const milestone of committed.milestones) {
-      this.#milestones.push({ ...milestone, batchId: committed.row.batchId });
-      this.#clock.committed(milestone);
-    }
+    this.#history.add(committed.row, committed.milestones);
+    for (const milestone of committed.milestones) this.#clock.committed(milestone);
     if (commit.idempotency !== undefined) {
       const { cursor, status } = committed.row;
       this.#answers.set(commit.idempotency.key, { ...commit.idempotency, cursor, status });
@@ -95,18 +97,16 @@ export class MemoryStore implements Store {
       .slice(0, query.limit);
   }
 
-  async readMilestones(
-    query: MilestoneQuery,
-  ): Promise<{ readonly milestones: readonly StoredMilestone[]; readonly done: boolean }> {
-    const { of } = query;
-    const wanted = new Set("taskIds" in of ? of.taskIds : []);
-    const found = this.#milestones.filter(
-      (event) =>
-        event.position > query.after &&
-        (event.position > query.endingsOnlyUpTo || event.ending) &&
-        ("batchId" in of ? event.batchId === of.batchId : wanted.has(event.taskId)),
-    );
-    return { milestones: found.slice(0, query.limit), done: found.length <= query.limit };
+  async readMilestones(query: MilestoneQuery): Promise<MilestonePage> {
+    return this.#history.read(query);
+  }
+
+  async readTrimmed(of: MilestoneQuery["of"]): Promise<Mark | undefined> {
+    return this.#history.trimmed(of);
+  }
+
+  async trimMilestones(beforeMs: number, limit: number): Promise<boolean> {
+    return this.#history.trim(beforeMs, limit, this.#clock.newest.position);
   }
 
   async listDue(nowMs: number, limit: number): Promise<readonly TaskRow[]> {
@@ -125,8 +125,7 @@ export class MemoryStore implements Store {
   async expireTask(id: TaskId): Promise<void> {
     this.#tasks.delete(id);
     this.#expired.add(id);
-    const kept = this.#milestones.filter((event) => event.taskId !== id);
-    this.#milestones.splice(0, this.#milestones.length, ...kept);
+    this.#history.forget(id);
   }
 
   async createBatch(row: BatchRow): Promise<{ readonly row: BatchRow; readonly created: boolean }> {

@@ -29,6 +29,13 @@ export const SCHEMA = `
   );
   CREATE INDEX IF NOT EXISTS milestones_by_task ON milestones (task_id, seq);
   CREATE INDEX IF NOT EXISTS milestones_by_batch ON milestones (batch_id, seq) WHERE batch_id IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS trimmed (
+    owner TEXT PRIMARY KEY,           -- a task, or ":" and a batch for its tasks that are gone
+    batch_id TEXT,
+    seq INTEGER NOT NULL,             -- the newest milestone that is no longer held
+    ms INTEGER NOT NULL
+  ) WITHOUT ROWID;
+  CREATE INDEX IF NOT EXISTS trimmed_by_batch ON trimmed (batch_id, seq) WHERE batch_id IS NOT NULL;
   CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS tombstones (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS idempotency (
@@ -61,6 +68,20 @@ export const STATEMENTS = {
   readBatchMilestones: `SELECT * FROM milestones
     WHERE batch_id = ? AND seq > ? AND (seq > ? OR ending = 1)
     ORDER BY seq LIMIT ?`,
+  countMilestones: "SELECT count(*) AS n FROM milestones WHERE task_id = ? AND ending = 0",
+  nthMilestone:
+    "SELECT seq, ms FROM milestones WHERE task_id = ? AND ending = 0 ORDER BY seq LIMIT 1 OFFSET ?",
+  lastOfTask: "SELECT seq, ms FROM milestones WHERE task_id = ? ORDER BY seq DESC LIMIT 1",
+  scanMilestones:
+    "SELECT seq, ms, task_id, batch_id, ending FROM milestones WHERE seq > ? ORDER BY seq LIMIT ?",
+  deleteOldest: "DELETE FROM milestones WHERE task_id = ? AND seq <= ? AND ending = 0",
+  deleteSpan: "DELETE FROM milestones WHERE seq > ? AND seq <= ? AND ending = 0",
+  addTrimmed: `INSERT INTO trimmed (owner, batch_id, seq, ms) VALUES (?, ?, ?, ?)
+    ON CONFLICT (owner) DO UPDATE SET seq = max(seq, excluded.seq), ms = max(ms, excluded.ms)`,
+  readTaskTrimmed: `SELECT seq, ms FROM trimmed
+    WHERE owner IN (SELECT value FROM json_each(?)) ORDER BY seq DESC LIMIT 1`,
+  readBatchTrimmed: "SELECT seq, ms FROM trimmed WHERE batch_id = ? ORDER BY seq DESC LIMIT 1",
+  deleteTrimmed: "DELETE FROM trimmed WHERE owner = ?",
   deleteMilestones: "DELETE FROM milestones WHERE task_id = ?",
   addTombstone: "INSERT OR REPLACE INTO tombstones (id, at) VALUES (?, ?)",
   readTombstone: "SELECT at FROM tombstones WHERE id = ?",

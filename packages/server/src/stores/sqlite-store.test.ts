@@ -1,10 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { openDatabase } from "./sqlite-driver.js";
 import { openSqliteStore } from "./sqlite-store.js";
-import { change, commit, created, storeSuite } from "./store-suite.js";
+import { storeSuite } from "./store-suite.js";
+import { change, commit, created } from "./store.test.kit.js";
 
 const directories: string[] = [];
 
@@ -18,9 +19,13 @@ afterEach(() => {
   for (const directory of directories.splice(0)) rmSync(directory, { recursive: true, force: true });
 });
 
-storeSuite("the embedded store", async () => {
+storeSuite("the embedded store", async (historyPerTask) => {
   const now = { ms: 1_000 };
-  const store = await openSqliteStore({ directory: newDirectory(), now: () => now.ms });
+  const store = await openSqliteStore({
+    directory: newDirectory(),
+    now: () => now.ms,
+    ...(historyPerTask !== undefined && { historyPerTask }),
+  });
   return { store, now, release: async () => await store.close() };
 });
 
@@ -91,5 +96,44 @@ test("a change that can't be stored fails alone, not those of the same turn", as
   const kept = (await store.listTasks({ limit: 9 })).map(({ id }) => id);
   expect(kept).toHaveLength(2);
   expect(published).toEqual(kept);
+  await store.close();
+});
+
+test("what was let go of stays known after a crash, and so does the place where positions go on", async () => {
+  const directory = newDirectory();
+  const now = { ms: 1_000 };
+  const before = await openSqliteStore({ directory, now: () => now.ms, historyPerTask: 2 });
+  const first = await commit(before, created());
+  const filled = await commit(before, change(first.row, "a", "b", "c"));
+  const ended = await commit(before, change(filled.row, "complete"));
+  now.ms += 10_000;
+  expect(await before.trimMilestones(now.ms, 100)).toBe(false);
+  await before.expireTask(ended.row.id); // and with it the newest milestone of all
+  const other = join(newDirectory(), "copy");
+  cpSync(directory, other, { recursive: true }); // as a process that was killed leaves it
+  await before.close();
+  const after = await openSqliteStore({ directory: other, now: () => 0 });
+  expect(await after.newest()).toEqual({ cursor: ended.row.cursor, position: ended.row.position });
+  expect(await after.locate(ended.row.cursor)).toBe(ended.row.position);
+  const next = await commit(after, created());
+  expect(next.row.position).toBeGreaterThan(ended.row.position);
+  expect(Number(next.row.cursor.split("-")[1])).toBeGreaterThanOrEqual(1_000);
+  await after.close();
+});
+
+test("a transaction that is rolled back lets go of nothing", async () => {
+  const store = await openSqliteStore({ directory: newDirectory(), historyPerTask: 2 });
+  const { row } = await commit(store, created());
+  const filled = await commit(store, change(row, "a"));
+  const broken = {
+    ...created(),
+    milestones: [{ event: null as unknown as string, data: "{}", ending: false }],
+  };
+  // Both are rolled back together; then the first is committed alone.
+  await Promise.allSettled([store.commit(change(filled.row, "b")), store.commit(broken)]);
+  const of = { taskIds: [row.id] };
+  const page = await store.readMilestones({ of, after: 0, limit: 10, endingsOnlyUpTo: 0 });
+  expect(page.milestones.map(({ event }) => event)).toEqual(["a", "b"]);
+  expect(page.trimmed).toEqual({ cursor: row.cursor, position: row.position });
   await store.close();
 });

@@ -27,22 +27,26 @@ import {
   type SqlStatement,
   toStoreError,
 } from "./sqlite-driver.js";
+import { SqliteHistory, toMs } from "./sqlite-history.js";
 import { SCHEMA, STATEMENTS, type StatementName } from "./sqlite-schema.js";
-import type {
-  Commit,
-  CommitResult,
-  Committed,
-  IdempotencyRecord,
-  Mark,
-  MilestoneQuery,
-  Store,
-  StoredMilestone,
-  TaskQuery,
+import {
+  HISTORY_PER_TASK,
+  type Commit,
+  type CommitResult,
+  type Committed,
+  type IdempotencyRecord,
+  type Mark,
+  type MilestonePage,
+  type MilestoneQuery,
+  type Store,
+  type TaskQuery,
 } from "./store.js";
 
 export interface SqliteStoreOptions {
   /** Made when it does not exist; holds `holdfast.db` and its WAL. */
   readonly directory: string;
+  /** Milestones held of a task beside its ending; 1 or more. */
+  readonly historyPerTask?: number;
   /** Unix milliseconds. */
   readonly now?: () => number;
 }
@@ -65,7 +69,11 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
   const path = join(options.directory, "holdfast.db");
   try {
     mkdirSync(options.directory, { recursive: true });
-    return new SqliteStore(openDatabase(path), options.now ?? Date.now);
+    return new SqliteStore(
+      openDatabase(path),
+      options.now ?? Date.now,
+      options.historyPerTask ?? HISTORY_PER_TASK,
+    );
   } catch (error) {
     if (error instanceof HoldfastError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
@@ -85,13 +93,14 @@ class SqliteStore implements Store {
   readonly #db: SqlDatabase;
   readonly #sql: { readonly [name in StatementName]: SqlStatement };
   readonly #clock: CursorClock;
+  readonly #history: SqliteHistory;
   readonly #now: () => number;
   readonly #listeners = new Set<(committed: Committed) => void>();
   #queue: Queued[] = [];
   #flushing = false;
   #closed = false;
 
-  constructor(db: SqlDatabase, now: () => number) {
+  constructor(db: SqlDatabase, now: () => number, historyPerTask: number) {
     this.#db = db;
     this.#now = now;
     db.exec("PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL");
@@ -108,16 +117,18 @@ class SqliteStore implements Store {
     ) as { [name in StatementName]: SqlStatement };
     this.epoch = this.#meta("epoch") ?? randomBytes(4).toString("hex");
     const newest = this.#sql.newest.get();
+    const [floor = 0, floorMs = 0] = JSON.parse(this.#meta("floor") ?? "[]") as number[];
     this.#clock = new CursorClock(
       this.epoch,
       {
-        newest: Number(this.#meta("newest") ?? newest?.["seq"] ?? 0),
-        newestMs: Number(this.#meta("newestMs") ?? newest?.["ms"] ?? 0),
+        newest: Math.max(floor, Number(this.#meta("newest") ?? newest?.["seq"] ?? 0)),
+        newestMs: Math.max(floorMs, Number(this.#meta("newestMs") ?? newest?.["ms"] ?? 0)),
         reserved: Number(this.#meta("reserved") ?? 0),
         holes: JSON.parse(this.#meta("holes") ?? "[]") as [number, number][],
       },
       now,
     );
+    this.#history = new SqliteHistory(this.#sql, this.#clock, historyPerTask);
     this.#setMeta("epoch", this.epoch);
     this.#setMeta("holes", JSON.stringify(this.#clock.holes));
     // A clean stop left these; from here on the milestones themselves are the truth.
@@ -175,17 +186,20 @@ class SqliteStore implements Store {
     return this.#sql.listTasks.all(after, kind, kind, status, status, batchId, batchId, limit).map(toRow);
   }
 
-  async readMilestones(
-    query: MilestoneQuery,
-  ): Promise<{ readonly milestones: readonly StoredMilestone[]; readonly done: boolean }> {
-    const { of, after, endingsOnlyUpTo, limit } = query;
-    // One more than asked for tells whether there are more.
-    const found =
-      "batchId" in of
-        ? this.#sql.readBatchMilestones.all(of.batchId, after, endingsOnlyUpTo, limit + 1)
-        : this.#sql.readTaskMilestones.all(JSON.stringify(of.taskIds), after, endingsOnlyUpTo, limit + 1);
-    const milestones = found.slice(0, limit).map((record) => this.#toMilestone(record));
-    return { milestones, done: found.length <= limit };
+  async readMilestones(query: MilestoneQuery): Promise<MilestonePage> {
+    return this.#history.read(query);
+  }
+
+  async readTrimmed(of: MilestoneQuery["of"]): Promise<Mark | undefined> {
+    return this.#history.trimmed(of);
+  }
+
+  async trimMilestones(beforeMs: number, limit: number): Promise<boolean> {
+    if (!this.#history.hasOlder(beforeMs)) return false;
+    return this.#transaction(false, () => {
+      this.#setFloor();
+      return this.#history.trim(beforeMs, limit);
+    });
   }
 
   async listDue(nowMs: number, limit: number): Promise<readonly TaskRow[]> {
@@ -198,9 +212,11 @@ class SqliteStore implements Store {
 
   async expireTask(id: TaskId): Promise<void> {
     const nowMs = this.#now();
+    const found = this.#sql.readTask.get(id);
     this.#transaction(false, () => {
+      this.#setFloor();
       this.#sql.deleteTask.run(id);
-      this.#sql.deleteMilestones.run(id);
+      this.#history.forget(id, found === undefined ? null : toRow(found).batchId);
       this.#sql.addTombstone.run(id, nowMs);
       this.#sql.pruneTombstones.run(nowMs - TOMBSTONE_MS);
       this.#sql.pruneIdempotency.run(nowMs - IDEMPOTENCY_MS);
@@ -238,10 +254,9 @@ class SqliteStore implements Store {
     this.#transaction(true, () => {
       this.#setMeta("reserved", String(position));
       this.#setMeta("newest", String(position));
-      this.#setMeta("newestMs", cursor.split("-")[1] ?? "0");
+      this.#setMeta("newestMs", String(toMs(cursor)));
     });
-    // The package for Node 20 keeps the file open while a statement is alive, so the lock is let go of by hand; it can't be
-    // while the WAL is in use.
+    // The package for Node 20 keeps the file open while a statement is alive: the lock is let go of by hand, once there is no WAL.
     this.#db.exec("PRAGMA journal_mode = DELETE; PRAGMA locking_mode = NORMAL; BEGIN IMMEDIATE; COMMIT");
     this.#db.close();
     this.#listeners.clear();
@@ -316,10 +331,7 @@ class SqliteStore implements Store {
     } else {
       this.#sql.updateTask.run(row.status, row.version, row.dueAtMs, text, id, commit.expectedVersion);
     }
-    for (const { position, cursor, event, data, ending } of milestones) {
-      const ms = Number(cursor.split("-")[1]);
-      this.#sql.addMilestone.run(position, ms, id, row.batchId, event, data, ending ? 1 : 0);
-    }
+    this.#history.add(row, milestones);
     if (idempotency !== undefined) {
       const { key, fingerprint } = idempotency;
       this.#sql.addIdempotency.run(key, fingerprint, row.cursor, row.status, this.#now());
@@ -346,6 +358,7 @@ class SqliteStore implements Store {
 
   /** [sqlite lang_transaction §3] A full disk has rolled back by itself; that there is nothing left to roll back must not hide it. */
   #rollBack(): void {
+    this.#history.recount();
     try {
       this.#db.exec("ROLLBACK");
     } catch {
@@ -372,15 +385,10 @@ class SqliteStore implements Store {
     };
   }
 
-  #toMilestone(record: SqlRecord): StoredMilestone {
-    return {
-      taskId: String(record["task_id"]) as TaskId,
-      position: Number(record["seq"]),
-      cursor: this.#clock.at(Number(record["seq"]), Number(record["ms"])),
-      event: String(record["event"]),
-      data: String(record["data"]),
-      ending: record["ending"] === 1,
-    };
+  /** After a crash the clock goes on from the newest milestone; should that be removed, from what is noted here. */
+  #setFloor(): void {
+    const { position, cursor } = this.#clock.newest;
+    this.#setMeta("floor", JSON.stringify([position, toMs(cursor)]));
   }
 
   #meta(key: string): string | undefined {

@@ -3,54 +3,12 @@
  */
 import type { BatchId, TaskId } from "@holdfast/protocol";
 import { describe, expect, test } from "vitest";
-import { newTaskRow } from "../tasks/new-task.js";
-import type { TaskRow } from "../tasks/task-row.js";
-import type { Commit, Committed, MilestoneDraft, Store } from "./store.js";
-
-export interface StoreUnderTest {
-  readonly store: Store;
-  readonly now: { ms: number };
-  release(): Promise<void>;
-}
-
-export function created(fields: Partial<TaskRow> = {}): Commit {
-  const { row, milestones } = newTaskRow(
-    {
-      kind: "upload",
-      filename: "a.bin",
-      total: 10,
-      unit: "bytes",
-      metadata: {},
-      batchId: null,
-      processing: "none",
-      maxAttempts: 1,
-      blobKey: "00",
-      tusMetadata: null,
-      ...(fields.id !== undefined && { id: fields.id }),
-    },
-    1_000,
-  );
-  return { row: { ...row, ...fields }, expectedVersion: 0, milestones };
-}
-
-export function change(row: TaskRow, ...events: string[]): Commit {
-  const milestones = events.map((event): MilestoneDraft => ({
-    event,
-    data: "{}",
-    ending: event === "complete",
-  }));
-  return { row: { ...row, version: row.version + 1 }, expectedVersion: row.version, milestones };
-}
-
-export async function commit(store: Store, one: Commit): Promise<Committed> {
-  const result = await store.commit(one);
-  if (result.kind !== "committed") throw new Error(`expected a commit: got ${result.kind}`);
-  return result;
-}
+import { holdsHistory } from "./history-suite.js";
+import { change, commit, created, type StoreUnderTest } from "./store.test.kit.js";
 
 const everything = { after: 0, limit: 1_000, endingsOnlyUpTo: 0 };
 
-export function storeSuite(name: string, open: () => Promise<StoreUnderTest>): void {
+export function storeSuite(name: string, open: (historyPerTask?: number) => Promise<StoreUnderTest>): void {
   const promise = (title: string, run: (under: StoreUnderTest) => Promise<void>): void => {
     test(title, async () => {
       const under = await open();
@@ -239,6 +197,38 @@ export function storeSuite(name: string, open: () => Promise<StoreUnderTest>): v
       await store.closeBatch(batch.id);
       expect(await store.createBatch(batch)).toEqual({ row: { ...batch, closed: true }, created: false });
       expect(await store.closeBatch("none" as BatchId)).toBeUndefined();
+    });
+
+    test("whatever is let go of, a page says so, and holds the rest in order", async () => {
+      await holdsHistory(open, 50);
+    }, 30_000);
+
+    promise("of a task the newest are held, and its ending as long as the task", async () => {
+      const under = await open(3);
+      const { store, now } = under;
+      const { row } = await commit(store, created({ batchId: "b" as BatchId }));
+      const many = await commit(store, change(row, ...Array.from({ length: 10 }, (_, index) => `e${index}`)));
+      const ended = await commit(store, change(many.row, "complete"));
+      const later = await commit(store, created());
+      const of = { taskIds: [row.id] };
+      const held = async (): Promise<unknown> => {
+        const { milestones, trimmed } = await store.readMilestones({ of, ...everything });
+        return [milestones.map(({ event }) => event), trimmed?.position];
+      };
+      expect(await held()).toEqual([["e7", "e8", "e9", "complete"], many.milestones[6]?.position]);
+      now.ms += 1_000;
+      expect(await store.trimMilestones(now.ms, 100)).toBe(false);
+      expect(await held()).toEqual([["complete"], many.milestones[9]?.position]);
+      // The newest of all is held however old it is: from there positions go on.
+      expect(
+        (await store.readMilestones({ of: { taskIds: [later.row.id] }, ...everything })).milestones,
+      ).toHaveLength(1);
+      await store.expireTask(row.id);
+      expect(await store.readTrimmed({ batchId: "b" as BatchId })).toEqual({
+        cursor: ended.row.cursor,
+        position: ended.row.position,
+      });
+      await under.release();
     });
 
     promise("an upload that lacks bytes is found on start", async ({ store }) => {

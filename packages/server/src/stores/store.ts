@@ -8,7 +8,8 @@
  * - A commit is whole or not at all, and stored when its promise resolves: it survives kill -9. Commits with an ending survive loss of power.
  * - Positions grow strictly in the order in which commits resolve, across tasks; none is used twice, also not after a crash.
  * - A cursor's time never goes back, also when the clock does.
- * - A page of milestones with `done` holds everything that had been committed when it was read.
+ * - A page of milestones with `done` holds everything that had been committed when it was read, but for what it says was trimmed.
+ * - Of a task the newest `historyPerTask` milestones are held, and its ending as long as the task.
  */
 import type { BatchId, Cursor, TaskId, TaskStatus } from "@holdfast/protocol";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
@@ -49,6 +50,9 @@ export interface IdempotencyRecord extends IdempotencyKey {
   readonly status: TaskStatus;
 }
 
+/** Milestones held of a task beside its ending, unless the store is told otherwise: megabytes at most, and more than a person can read. */
+export const HISTORY_PER_TASK = 1_000;
+
 /** A place in the store's total order. */
 export interface Mark {
   readonly cursor: Cursor;
@@ -78,6 +82,14 @@ export interface MilestoneQuery {
   readonly endingsOnlyUpTo: number;
 }
 
+export interface MilestonePage {
+  readonly milestones: readonly StoredMilestone[];
+  /** Nothing newer was stored when the page was read. */
+  readonly done: boolean;
+  /** The newest milestone of these tasks that is no longer held, in the same moment; undefined when all are. */
+  readonly trimmed: Mark | undefined;
+}
+
 export interface TaskQuery {
   readonly kind?: "upload" | "task" | undefined;
   readonly status?: TaskStatus | undefined;
@@ -103,9 +115,11 @@ export interface Store {
 
   readTask(id: TaskId): Promise<TaskRow | "expired" | undefined>;
   listTasks(query: TaskQuery): Promise<readonly TaskRow[]>;
-  readMilestones(
-    query: MilestoneQuery,
-  ): Promise<{ readonly milestones: readonly StoredMilestone[]; readonly done: boolean }>;
+  readMilestones(query: MilestoneQuery): Promise<MilestonePage>;
+  /** `trimmed` of a page, without the page. */
+  readTrimmed(of: MilestoneQuery["of"]): Promise<Mark | undefined>;
+  /** Lets go of milestones made before the time, endings and the newest of all excepted; looks at `limit` of them, oldest first, and returns whether there may be more. */
+  trimMilestones(beforeMs: number, limit: number): Promise<boolean>;
   /** Tasks whose `dueAtMs` is at or before the time, soonest first. */
   listDue(nowMs: number, limit: number): Promise<readonly TaskRow[]>;
   /** Uploads that have not got all their bytes: looked at once on start, against their files. */

@@ -1,9 +1,10 @@
 /**
- * What happens when nothing happens: uploads expire, producers are found lost, ended tasks are removed.
+ * What happens when nothing happens: uploads expire, producers are found lost, old history and ended tasks are removed.
  *
  * The store knows each task's next deadline, so a restart forgets none; a look a second finds those that are due. A row in
  * memory may have been seen since: its own deadline decides.
  */
+import { setImmediate } from "node:timers/promises";
 import { isTerminal } from "@holdfast/protocol";
 import type { Store } from "../stores/store.js";
 import type { TaskRow } from "./task-row.js";
@@ -18,6 +19,8 @@ export interface DeadlinesOptions {
   readonly removeContent: (row: TaskRow) => Promise<void>;
   /** What else is to be looked at each second. */
   readonly alsoLook: () => Promise<void>;
+  /** Milestones older than this are let go of, endings excepted. */
+  readonly historyMs: number;
   /** Unix milliseconds. */
   readonly now: () => number;
   readonly onError: (error: unknown, doing: string) => void;
@@ -26,6 +29,10 @@ export interface DeadlinesOptions {
 const LOOK_EVERY_MS = 1_000;
 // A look must not hold the others up: what is left is due a second later as well.
 const AT_ONCE = 200;
+// A page of old milestones takes about 2 ms; between two of them requests have their turn. 100 pages a second are more than a
+// store takes in.
+const TRIM_PAGE = 500;
+const TRIM_PAGES = 100;
 
 export class Deadlines {
   readonly #options: DeadlinesOptions;
@@ -68,6 +75,17 @@ export class Deadlines {
       } catch (error) {
         onError(error, `ending task ${row.id} at its deadline`);
       }
+    }
+    await this.#trim();
+  }
+
+  async #trim(): Promise<void> {
+    const { store, historyMs, now } = this.#options;
+    for (let page = 0; page < TRIM_PAGES; page += 1) {
+      // oxlint-disable-next-line no-await-in-loop -- likewise
+      if (!(await store.trimMilestones(now() - historyMs, TRIM_PAGE))) return;
+      // oxlint-disable-next-line no-await-in-loop -- likewise
+      await setImmediate();
     }
   }
 

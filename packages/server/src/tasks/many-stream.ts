@@ -16,7 +16,7 @@ import {
 import type { GateOptions, HistoryPage, Milestone, Session } from "@holdfast/stream";
 import type { Mark } from "../stores/store.js";
 import type { WatchedBatch } from "./batches.js";
-import { encodeGap, type ResumePoint } from "./resume-point.js";
+import { accountedFor, encodeGap, type ResumePoint } from "./resume-point.js";
 import {
   encodeJsonFrame,
   openStream,
@@ -117,11 +117,13 @@ class ManyStream {
   }
 
   start(session: Session): Omit<GateOptions, "session"> {
-    const { batch, rows } = this.#sources;
+    const { batch, rows, newest } = this.#sources;
     const { batches } = this.#options;
     if (batch !== null) this.#watched = batches.watch(batch, rows, () => this.#endIfDone(session));
     return {
       after: this.#from.position,
+      // To a late joiner the snapshots stand for all that is old; its endings are held.
+      accountedFor: this.#point.kind === "resumed" ? accountedFor(this.#point) : newest.position,
       preamble: this.#preamble(session),
       readHistory: async (after) => await this.#read(after),
       onSend: ({ topic }) => this.#introduce(session, topic as TaskId),

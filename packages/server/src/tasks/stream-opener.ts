@@ -104,7 +104,11 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
 
 export async function readHistory(store: Store, query: MilestoneQuery): Promise<HistoryPage> {
   const page = await store.readMilestones(query);
-  return { milestones: page.milestones.map(toMilestone), done: page.done };
+  return {
+    milestones: page.milestones.map(toMilestone),
+    done: page.done,
+    trimmed: page.trimmed?.position ?? 0,
+  };
 }
 
 export function encodeJsonFrame(event: string, data: object): Uint8Array {

@@ -15,7 +15,7 @@ import {
 } from "@holdfast/protocol";
 import { HoldfastError } from "../errors.js";
 import { openManyStream } from "./many-stream.js";
-import { encodeGap, readResumePoint } from "./resume-point.js";
+import { accountedFor, encodeGap, readResumePoint } from "./resume-point.js";
 import {
   openStream,
   readHistory,
@@ -42,7 +42,8 @@ export class Streams {
   /** Throws TASK_NOT_FOUND, TASK_EXPIRED. */
   async openTask(id: TaskId, request: StreamRequest): Promise<StreamOutcome> {
     const { store, tasks, now, heartbeatMs } = this.#options;
-    const point = await readResumePoint(store, request.lastEventId);
+    const of = { taskIds: [id] };
+    const point = await readResumePoint(store, request.lastEventId, of);
     const read = await tasks.read(id);
     // From here to the subscription nothing is awaited: what is committed later is heard, what was is in the row.
     const row = tasks.peek(id) ?? read;
@@ -71,9 +72,10 @@ export class Streams {
         session.shown(id, row.rev);
         return {
           after: from.position,
+          accountedFor: accountedFor(point),
           upToDate: row.position <= from.position,
           readHistory: async (after) =>
-            await readHistory(store, { of: { taskIds: [id] }, after, limit: PAGE, endingsOnlyUpTo: 0 }),
+            await readHistory(store, { of, after, limit: PAGE, endingsOnlyUpTo: 0 }),
           onSent: ({ ending }) => {
             if (ending) session.end("completed");
           },
@@ -86,7 +88,7 @@ export class Streams {
   /** Throws BATCH_NOT_FOUND. */
   async openBatch(id: BatchId, request: StreamRequest): Promise<StreamOutcome> {
     const { store, batches } = this.#options;
-    const point = await readResumePoint(store, request.lastEventId);
+    const point = await readResumePoint(store, request.lastEventId, { batchId: id });
     await batches.row(id);
     const newest = await store.newest();
     const rows = await batches.rows(id);
@@ -98,7 +100,8 @@ export class Streams {
   /** Unknown ids are said in the stream as `unavailable`. */
   async openMany(ids: readonly string[], request: StreamRequest): Promise<StreamOutcome> {
     const { store } = this.#options;
-    const point = await readResumePoint(store, request.lastEventId);
+    const taskIds = ids.flatMap((id) => parseTaskId(id) ?? []);
+    const point = await readResumePoint(store, request.lastEventId, { taskIds });
     const newest = await store.newest();
     const found = await Promise.all([...new Set(ids)].map(async (id) => await this.#find(id)));
     const sources = {

@@ -27,9 +27,11 @@ export const SETTINGS: LifecycleSettings = {
   retryGraceMs: 300_000,
 };
 
+export const HISTORY_MS = 86_400_000;
+
 export class Service {
   readonly clock: { nowMs: number } = { nowMs: 1_700_000_000_000 };
-  readonly store: MemoryStore = new MemoryStore(() => this.clock.nowMs);
+  readonly store: MemoryStore;
   readonly errors: unknown[] = [];
   readonly removed: TaskId[] = [];
   readonly engine: StreamEngine;
@@ -39,8 +41,9 @@ export class Service {
   readonly controls: Controls;
   readonly deadlines: Deadlines;
 
-  constructor() {
+  constructor(historyPerTask?: number) {
     const now = (): number => this.clock.nowMs;
+    this.store = new MemoryStore(now, historyPerTask);
     const onError = (error: unknown): void => void this.errors.push(error);
     const { store } = this;
     this.engine = new StreamEngine({
@@ -71,6 +74,7 @@ export class Service {
       lapse: async ({ id }) => await this.tasks.command(id, { type: "lapse" }),
       alsoLook: async () => undefined,
       removeContent: async (row) => void this.removed.push(row.id),
+      historyMs: HISTORY_MS,
       now,
       onError,
     });

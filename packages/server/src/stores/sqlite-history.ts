@@ -1,0 +1,163 @@
+/**
+ * The milestones of the embedded store: added, read in pages, and let go of.
+ *
+ * Promises
+ * - At most `perTask` milestones of a task are held, the newest; its ending is not counted and never let go of before the task.
+ * - What was let go of is remembered as one position a task (and one a batch for tasks that are gone), so that a page of history
+ *   can say in the same breath what it lacks.
+ * - Letting go costs a few look-ups a commit: the oldest are first in their index, and how many a task holds is counted here.
+ * Refuses: transactions; every method runs within one of its caller's. Called by: `SqliteStore` alone.
+ */
+import type { BatchId, TaskId } from "@holdfast/protocol";
+import type { TaskRow } from "../tasks/task-row.js";
+import type { CursorClock } from "./cursor-clock.js";
+import type { SqlRecord, SqlStatement } from "./sqlite-driver.js";
+import type { StatementName } from "./sqlite-schema.js";
+import type { Mark, MilestonePage, MilestoneQuery, StoredMilestone } from "./store.js";
+
+type Statements = { readonly [name in StatementName]: SqlStatement };
+
+interface Place {
+  readonly seq: number;
+  readonly ms: number;
+}
+
+export class SqliteHistory {
+  readonly #sql: Statements;
+  readonly #clock: CursorClock;
+  readonly #perTask: number;
+  /** Milestones held of tasks that have had one since the start, endings not counted. */
+  readonly #held = new Map<TaskId, number>();
+  /** All up to here that is old has been let go of, endings excepted: the next look begins behind them. */
+  #trimmedTo = 0;
+
+  constructor(sql: Statements, clock: CursorClock, perTask: number) {
+    this.#sql = sql;
+    this.#clock = clock;
+    this.#perTask = perTask;
+  }
+
+  add(row: TaskRow, milestones: readonly StoredMilestone[]): void {
+    const { id, batchId } = row;
+    let ended = false;
+    let open = 0;
+    for (const { position, cursor, event, data, ending } of milestones) {
+      this.#sql.addMilestone.run(position, toMs(cursor), id, batchId, event, data, ending ? 1 : 0);
+      ended ||= ending;
+      open += ending ? 0 : 1;
+    }
+    if (open > 0) this.#bound(id, batchId, open);
+    if (ended) this.#held.delete(id); // nothing follows
+  }
+
+  read({ of, after, endingsOnlyUpTo, limit }: MilestoneQuery): MilestonePage {
+    // One more than asked for tells whether there are more.
+    const found =
+      "batchId" in of
+        ? this.#sql.readBatchMilestones.all(of.batchId, after, endingsOnlyUpTo, limit + 1)
+        : this.#sql.readTaskMilestones.all(JSON.stringify(of.taskIds), after, endingsOnlyUpTo, limit + 1);
+    const milestones = found.slice(0, limit).map((record) => this.#toMilestone(record));
+    return { milestones, done: found.length <= limit, trimmed: this.trimmed(of) };
+  }
+
+  trimmed(of: MilestoneQuery["of"]): Mark | undefined {
+    const found =
+      "batchId" in of
+        ? this.#sql.readBatchTrimmed.get(of.batchId)
+        : this.#sql.readTaskTrimmed.get(JSON.stringify(of.taskIds));
+    if (found === undefined) return undefined;
+    const { seq, ms } = toPlace(found);
+    return { position: seq, cursor: this.#clock.at(seq, ms) };
+  }
+
+  /** Whether there is something to let go of: one look-up, so that it can be asked every second. */
+  hasOlder(beforeMs: number): boolean {
+    const [first] = this.#sql.scanMilestones.all(this.#trimmedTo, 1);
+    return first !== undefined && this.#isOld(first, beforeMs);
+  }
+
+  /** Returns whether there may be more to let go of. */
+  trim(beforeMs: number, limit: number): boolean {
+    const page = this.#sql.scanMilestones.all(this.#trimmedTo, limit);
+    // Positions and times grow together, so the first that is young ends the look.
+    const young = page.findIndex((record) => !this.#isOld(record, beforeMs));
+    const old = young === -1 ? page : page.slice(0, young);
+    const last = old.at(-1);
+    if (last === undefined) return false;
+    const newestOf = new Map<TaskId, SqlRecord>();
+    for (const record of old) {
+      if (record["ending"] !== 1) newestOf.set(String(record["task_id"]) as TaskId, record);
+    }
+    const { seq } = toPlace(last);
+    this.#sql.deleteSpan.run(this.#trimmedTo, seq);
+    for (const [id, record] of newestOf) {
+      const batchId = typeof record["batch_id"] === "string" ? (record["batch_id"] as BatchId) : null;
+      this.#letGo(id, batchId, toPlace(record));
+      this.#held.delete(id); // counted again when it is next needed
+    }
+    this.#trimmedTo = seq;
+    return old.length === limit;
+  }
+
+  /** Removes all of a task. Of one in a batch its last position is kept, for streams of the batch. */
+  forget(id: TaskId, batchId: BatchId | null): void {
+    const last = this.#sql.lastOfTask.get(id);
+    if (batchId !== null && last !== undefined) {
+      // No task has such an id; a batch needs one line for all its tasks that are gone.
+      this.#letGo(`:${batchId}`, batchId, toPlace(last));
+    }
+    this.#sql.deleteMilestones.run(id);
+    this.#sql.deleteTrimmed.run(id);
+    this.#held.delete(id);
+  }
+
+  /** A transaction was rolled back: what was counted in it did not happen. */
+  recount(): void {
+    this.#held.clear();
+    this.#trimmedTo = 0;
+  }
+
+  /** The newest of all is never old: it is where the clock goes on after a crash. */
+  #isOld(record: SqlRecord, beforeMs: number): boolean {
+    const { seq, ms } = toPlace(record);
+    return ms < beforeMs && seq < this.#clock.newest.position;
+  }
+
+  #bound(id: TaskId, batchId: BatchId | null, added: number): void {
+    const before = this.#held.get(id);
+    const held = before === undefined ? Number(this.#sql.countMilestones.get(id)?.["n"]) : before + added;
+    const excess = held - this.#perTask;
+    this.#held.set(id, Math.min(held, this.#perTask));
+    if (excess <= 0) return;
+    const last = this.#sql.nthMilestone.get(id, excess - 1);
+    if (last === undefined) return;
+    const place = toPlace(last);
+    this.#sql.deleteOldest.run(id, place.seq);
+    this.#letGo(id, batchId, place);
+  }
+
+  #letGo(owner: string, batchId: BatchId | null, { seq, ms }: Place): void {
+    this.#sql.addTrimmed.run(owner, batchId, seq, ms);
+  }
+
+  #toMilestone(record: SqlRecord): StoredMilestone {
+    const { seq, ms } = toPlace(record);
+    return {
+      taskId: String(record["task_id"]) as TaskId,
+      position: seq,
+      cursor: this.#clock.at(seq, ms),
+      event: String(record["event"]),
+      data: String(record["data"]),
+      ending: record["ending"] === 1,
+    };
+  }
+}
+
+function toPlace(record: SqlRecord): Place {
+  return { seq: Number(record["seq"]), ms: Number(record["ms"]) };
+}
+
+/** The time in a cursor of ours. */
+export function toMs(cursor: string): number {
+  return Number(cursor.split("-")[1]);
+}
