@@ -11,11 +11,9 @@
 import type { BatchId, TaskId } from "@holdfast/protocol";
 import type { TaskRow } from "../tasks/task-row.js";
 import type { CursorClock } from "./cursor-clock.js";
-import type { SqlRecord, SqlStatement } from "./sqlite-driver.js";
-import type { StatementName } from "./sqlite-schema.js";
+import type { SqlRecord } from "./sqlite-driver.js";
+import type { SqlStatements } from "./sqlite-schema.js";
 import type { Mark, MilestonePage, MilestoneQuery, StoredMilestone } from "./store.js";
-
-type Statements = { readonly [name in StatementName]: SqlStatement };
 
 interface Place {
   readonly seq: number;
@@ -23,7 +21,7 @@ interface Place {
 }
 
 export class SqliteHistory {
-  readonly #sql: Statements;
+  readonly #sql: SqlStatements;
   readonly #clock: CursorClock;
   readonly #perTask: number;
   /** Milestones held of tasks that have had one since the start, endings not counted. */
@@ -31,7 +29,7 @@ export class SqliteHistory {
   /** All up to here that is old has been let go of, endings excepted: the next look begins behind them. */
   #trimmedTo = 0;
 
-  constructor(sql: Statements, clock: CursorClock, perTask: number) {
+  constructor(sql: SqlStatements, clock: CursorClock, perTask: number) {
     this.#sql = sql;
     this.#clock = clock;
     this.#perTask = perTask;

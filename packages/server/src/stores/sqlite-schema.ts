@@ -1,6 +1,7 @@
 /**
  * Tables and statements of the embedded store. Parameters are in the order of the question marks.
  */
+import type { SqlStatement } from "./sqlite-driver.js";
 
 export const SCHEMA = `
   PRAGMA user_version = 1;
@@ -95,4 +96,5 @@ export const STATEMENTS = {
   pruneIdempotency: "DELETE FROM idempotency WHERE at < ?",
 } as const;
 
-export type StatementName = keyof typeof STATEMENTS;
+/** The statements, prepared. */
+export type SqlStatements = { readonly [name in keyof typeof STATEMENTS]: SqlStatement };

@@ -12,23 +12,17 @@
  * Failure rule: a transaction that fails is rolled back whole, every caller in it is told, nothing is published, and the
  * positions drawn are skipped. A file that another process holds is refused on opening.
  */
-import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { BatchId, TaskId } from "@holdfast/protocol";
 import { HoldfastError } from "../errors.js";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
 import { applyCommit, marksOf } from "./applied-commit.js";
-import { CursorClock } from "./cursor-clock.js";
-import {
-  openDatabase,
-  type SqlDatabase,
-  type SqlRecord,
-  type SqlStatement,
-  toStoreError,
-} from "./sqlite-driver.js";
-import { SqliteHistory, toMs } from "./sqlite-history.js";
-import { SCHEMA, STATEMENTS, type StatementName } from "./sqlite-schema.js";
+import type { CursorClock } from "./cursor-clock.js";
+import { openDatabase, type SqlDatabase, type SqlRecord, toStoreError } from "./sqlite-driver.js";
+import { SqliteHistory } from "./sqlite-history.js";
+import { SqliteMeta } from "./sqlite-meta.js";
+import { SCHEMA, STATEMENTS, type SqlStatements } from "./sqlite-schema.js";
 import {
   HISTORY_PER_TASK,
   type Commit,
@@ -91,7 +85,8 @@ export async function openSqliteStore(options: SqliteStoreOptions): Promise<Stor
 class SqliteStore implements Store {
   readonly epoch: string;
   readonly #db: SqlDatabase;
-  readonly #sql: { readonly [name in StatementName]: SqlStatement };
+  readonly #sql: SqlStatements;
+  readonly #meta: SqliteMeta;
   readonly #clock: CursorClock;
   readonly #history: SqliteHistory;
   readonly #now: () => number;
@@ -114,26 +109,11 @@ class SqliteStore implements Store {
     db.exec(SCHEMA);
     this.#sql = Object.fromEntries(
       Object.entries(STATEMENTS).map(([name, text]) => [name, db.prepare(text)]),
-    ) as { [name in StatementName]: SqlStatement };
-    this.epoch = this.#meta("epoch") ?? randomBytes(4).toString("hex");
-    const newest = this.#sql.newest.get();
-    const [floor = 0, floorMs = 0] = JSON.parse(this.#meta("floor") ?? "[]") as number[];
-    this.#clock = new CursorClock(
-      this.epoch,
-      {
-        newest: Math.max(floor, Number(this.#meta("newest") ?? newest?.["seq"] ?? 0)),
-        newestMs: Math.max(floorMs, Number(this.#meta("newestMs") ?? newest?.["ms"] ?? 0)),
-        reserved: Number(this.#meta("reserved") ?? 0),
-        holes: JSON.parse(this.#meta("holes") ?? "[]") as [number, number][],
-      },
-      now,
-    );
+    ) as SqlStatements;
+    this.#meta = new SqliteMeta(this.#sql);
+    this.#clock = this.#meta.openClock(now);
+    this.epoch = this.#clock.epoch;
     this.#history = new SqliteHistory(this.#sql, this.#clock, historyPerTask);
-    this.#setMeta("epoch", this.epoch);
-    this.#setMeta("holes", JSON.stringify(this.#clock.holes));
-    // A clean stop left these; from here on the milestones themselves are the truth.
-    this.#sql.clearMeta.run("newest");
-    this.#sql.clearMeta.run("newestMs");
   }
 
   async newest(): Promise<Mark> {
@@ -197,7 +177,7 @@ class SqliteStore implements Store {
   async trimMilestones(beforeMs: number, limit: number): Promise<boolean> {
     if (!this.#history.hasOlder(beforeMs)) return false;
     return this.#transaction(false, () => {
-      this.#setFloor();
+      this.#meta.noteFloor(this.#clock.newest);
       return this.#history.trim(beforeMs, limit);
     });
   }
@@ -214,7 +194,7 @@ class SqliteStore implements Store {
     const nowMs = this.#now();
     const found = this.#sql.readTask.get(id);
     this.#transaction(false, () => {
-      this.#setFloor();
+      this.#meta.noteFloor(this.#clock.newest);
       this.#sql.deleteTask.run(id);
       this.#history.forget(id, found === undefined ? null : toRow(found).batchId);
       this.#sql.addTombstone.run(id, nowMs);
@@ -249,13 +229,7 @@ class SqliteStore implements Store {
     if (this.#closed) return;
     while (this.#queue.length > 0) this.#flush();
     this.#closed = true;
-    const { position, cursor } = this.#clock.newest;
-    // A clean stop gives back what was reserved, so that no hole is left.
-    this.#transaction(true, () => {
-      this.#setMeta("reserved", String(position));
-      this.#setMeta("newest", String(position));
-      this.#setMeta("newestMs", String(toMs(cursor)));
-    });
+    this.#transaction(true, () => this.#meta.stop(this.#clock.newest));
     // The package for Node 20 keeps the file open while a statement is alive: the lock is let go of by hand, once there is no WAL.
     this.#db.exec("PRAGMA journal_mode = DELETE; PRAGMA locking_mode = NORMAL; BEGIN IMMEDIATE; COMMIT");
     this.#db.close();
@@ -298,7 +272,7 @@ class SqliteStore implements Store {
     const needsBlock = this.#clock.needsBlock(drafts.length);
     const block = this.#clock.nextBlock(drafts.length);
     const results = this.#transaction(needsBlock || drafts.some(({ ending }) => ending), () => {
-      if (needsBlock) this.#setMeta("reserved", String(block));
+      if (needsBlock) this.#meta.reserve(block);
       return batch.map(({ commit }) => this.#apply(commit));
     });
     if (needsBlock) this.#clock.reserve(block);
@@ -383,21 +357,6 @@ class SqliteStore implements Store {
       cursor: String(found["cursor"]) as IdempotencyRecord["cursor"],
       status: String(found["status"]) as IdempotencyRecord["status"],
     };
-  }
-
-  /** After a crash the clock goes on from the newest milestone; should that be removed, from what is noted here. */
-  #setFloor(): void {
-    const { position, cursor } = this.#clock.newest;
-    this.#setMeta("floor", JSON.stringify([position, toMs(cursor)]));
-  }
-
-  #meta(key: string): string | undefined {
-    const found = this.#sql.readMeta.get(key);
-    return found === undefined ? undefined : String(found["value"]);
-  }
-
-  #setMeta(key: string, value: string): void {
-    this.#sql.setMeta.run(key, value);
   }
 }
 
