@@ -27,6 +27,7 @@ import type { Store } from "./stores/store.js";
 import { Batches } from "./tasks/batches.js";
 import { Controls } from "./tasks/controls.js";
 import { Deadlines } from "./tasks/deadlines.js";
+import { Deliveries } from "./tasks/deliveries.js";
 import { Streams } from "./tasks/streams.js";
 import { openTaskHandle, type TaskHandle } from "./tasks/task-handle.js";
 import { Tasks } from "./tasks/tasks.js";
@@ -174,7 +175,8 @@ class Service implements Holdfast {
   }
 
   async #close(): Promise<void> {
-    const { settings, engine, controls, uploads, deadlines, batches, tasks, metrics, store } = this.#parts;
+    const { settings, engine, controls, deliveries, uploads, deadlines, batches, tasks, metrics, store } =
+      this.#parts;
     const listener = this.#listener;
     listener?.stopAccepting();
     controls.drain();
@@ -185,6 +187,7 @@ class Service implements Holdfast {
     await this.#step("closing the door", STEP_GRACE_MS, this.#door.app.close());
     await this.#step("stopping deadlines", STEP_GRACE_MS, deadlines.close());
     batches.stop();
+    await this.#step("storing deliveries", STEP_GRACE_MS, deliveries.store());
     await this.#step("storing tasks", STEP_GRACE_MS, tasks.close());
     metrics.close();
     if (settings.store === null) await this.#step("closing the store", STEP_GRACE_MS, store.close());
@@ -230,7 +233,9 @@ function assemble(settings: HoldfastSettings, store: Store) {
   const { hub } = engine;
   const tasks = new Tasks({ store, hub, settings, basePath, now, onError });
   const batches = new Batches({ store, tasks, hub, basePath, now });
+  const deliveries = new Deliveries({ store, now, onError });
   const streams = new Streams({
+    deliveries,
     engine,
     store,
     tasks,
@@ -253,7 +258,7 @@ function assemble(settings: HoldfastSettings, store: Store) {
     onError,
   });
   const controls = new Controls(tasks);
-  const metrics = new Metrics({ engine, store, tasks, controls });
+  const metrics = new Metrics({ engine, store, tasks, controls, deliveries });
   return {
     settings,
     logger,
@@ -264,6 +269,7 @@ function assemble(settings: HoldfastSettings, store: Store) {
     batches,
     streams,
     controls,
+    deliveries,
     blobs,
     uploads,
     deadlines,

@@ -22,6 +22,7 @@ import { addAccess, type AccessOptions } from "./access.js";
 import { addBatchRoutes } from "./batch-routes.js";
 import { addControlRoutes } from "./control-routes.js";
 import { addCors } from "./cors.js";
+import { addDeliveryRoutes } from "./delivery-routes.js";
 import { addJsonParsers } from "./json-body.js";
 import { addOperationsRoutes } from "./operations-routes.js";
 import { addOriginGuard } from "./origin-guard.js";
@@ -102,6 +103,7 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
       });
       addTaskRoutes(scope, context);
       addControlRoutes(scope, context);
+      addDeliveryRoutes(scope, context);
       addBatchRoutes(scope, context);
       addStreamRoutes(scope, context);
     },

@@ -6,6 +6,7 @@ import type { SessionReport, StreamEngine } from "@holdfast/stream";
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Store } from "../stores/store.js";
 import type { Controls } from "../tasks/controls.js";
+import type { Deliveries } from "../tasks/deliveries.js";
 import type { Tasks } from "../tasks/tasks.js";
 
 export interface MetricsOptions {
@@ -13,6 +14,7 @@ export interface MetricsOptions {
   readonly store: Store;
   readonly tasks: Tasks;
   readonly controls: Controls;
+  readonly deliveries: Deliveries;
 }
 
 export interface AnsweredRequest {
@@ -32,7 +34,7 @@ export class Metrics {
   readonly #requests: Histogram<"method" | "route" | "status">;
   readonly #stops: (() => void)[];
 
-  constructor({ engine, store, tasks, controls }: MetricsOptions) {
+  constructor({ engine, store, tasks, controls, deliveries }: MetricsOptions) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     const open: Gauge = new Gauge({
@@ -52,6 +54,16 @@ export class Metrics {
       help: "Producers that wait for a cancel now",
       registers,
       collect: () => waits.set(controls.size),
+    });
+    const delivered: Counter<"outcome"> = new Counter({
+      name: "holdfast_deliveries_total",
+      help: "Endings sent, and acknowledged by clients that came back; unrecorded: let go of, or not stored",
+      labelNames: ["outcome"],
+      registers,
+      collect: () => {
+        delivered.reset();
+        for (const [outcome, count] of Object.entries(deliveries.counts)) delivered.inc({ outcome }, count);
+      },
     });
     this.#connects = new Counter({
       name: "holdfast_stream_connects_total",

@@ -5,6 +5,7 @@ import type { HoldfastSettings } from "../options.js";
 import type { Store } from "../stores/store.js";
 import type { Batches } from "../tasks/batches.js";
 import type { Controls } from "../tasks/controls.js";
+import type { Deliveries } from "../tasks/deliveries.js";
 import type { Streams } from "../tasks/streams.js";
 import type { Tasks } from "../tasks/tasks.js";
 import type { Metrics } from "./metrics.js";
@@ -18,6 +19,7 @@ export interface RouteContext {
   readonly batches: Batches;
   readonly streams: Streams;
   readonly controls: Controls;
+  readonly deliveries: Deliveries;
   readonly metrics: Metrics;
   /** Cancels a task, and lets go of its bytes where it is an upload. */
   readonly cancel: (id: TaskId, reason: string | null) => Promise<void>;

@@ -6,6 +6,7 @@
  * Promises: every refusal is a problem document; from the sink on nothing is answered but the stream. HEAD gets the headers a
  * stream would have, and ends. Refuses: a client that does not take text/event-stream (406), and anything new while draining (503).
  */
+import { randomBytes } from "node:crypto";
 import { LAST_EVENT_ID, STREAM_HEADERS } from "@holdfast/protocol";
 import { nodeSink, type SessionReport, type Sink } from "@holdfast/stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
@@ -16,7 +17,7 @@ import { invalidField } from "./field-error.js";
 import { noBufferMiddleware } from "./no-buffer-middleware.js";
 import { toBatchId, toTaskId, type IdParams, type RouteContext } from "./route-context.js";
 import { WATCH_MANY_SCHEMA } from "./schemas.js";
-import { describeStreamEnd, sseMiddleware } from "./sse-middleware.js";
+import { describeStreamEnd, sseMiddleware, toLoggedPath } from "./sse-middleware.js";
 
 const MAX_TASKS = 100;
 const STREAM = { config: { stream: true }, exposeHeadRoute: false } as const;
@@ -108,15 +109,15 @@ function opener(
   start: Start,
 ) => Promise<FastifyReply | undefined> {
   const { logger, metrics, draining } = context;
-  const asStream = sseMiddleware({ logger });
   const unbuffered = noBufferMiddleware();
 
-  const takeOver = (request: FastifyRequest, reply: FastifyReply): Sink => {
+  const takeOver = (request: FastifyRequest, reply: FastifyReply, connection: string): Sink => {
     reply.hijack();
     const { raw: response } = reply;
     for (const [name, value] of Object.entries(reply.getHeaders()))
       if (value !== undefined) response.setHeader(name, value);
-    asStream(request.raw, response, () => undefined);
+    const lines = { info: (line: object, text: string) => logger.info({ connection, ...line }, text) };
+    sseMiddleware({ logger: lines })(request.raw, response, () => undefined);
     unbuffered(request.raw, response, () => undefined);
     metrics.streamOpened();
     return nodeSink(response, {});
@@ -129,17 +130,24 @@ function opener(
         retryAfterSeconds: 1,
       });
     }
+    const connection = randomBytes(9).toString("base64url");
     try {
       const outcome = await start({
+        connection: { id: connection, transport: "sse" },
         lastEventId: readLastEventId(request),
         expiresAtMs: grant.expiresAtMs,
-        sink: () => takeOver(request, reply),
+        sink: () => takeOver(request, reply, connection),
         onClose: (report: SessionReport) => {
           describeStreamEnd(reply.raw, report);
           metrics.streamClosed(report);
         },
       });
-      return outcome === "no-content" ? await reply.code(204).send() : undefined;
+      if (outcome === "stream") return undefined;
+      logger.info(
+        { connection, path: toLoggedPath(request.raw) },
+        "no stream: the client has had the ending",
+      );
+      return await reply.code(204).send();
     } catch (error) {
       if (!reply.sent) throw error;
       // The stream has begun, so there is nobody to tell: cut it, and the client comes back with its cursor.

@@ -6,6 +6,7 @@ import { isTerminal, type BatchId, type TaskId } from "@holdfast/protocol";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
 import { applyCommit, marksOf } from "./applied-commit.js";
 import { CursorClock } from "./cursor-clock.js";
+import { mergeDeliveries, NO_DELIVERIES, type DeliveryEntry, type DeliveryLog } from "./delivery-log.js";
 import { MemoryHistory } from "./memory-history.js";
 import {
   HISTORY_PER_TASK,
@@ -26,6 +27,7 @@ export class MemoryStore implements Store {
   readonly #tasks = new Map<TaskId, TaskRow>();
   readonly #expired = new Set<TaskId>();
   readonly #history: MemoryHistory;
+  readonly #deliveries = new Map<TaskId, DeliveryLog>();
   readonly #batches = new Map<BatchId, BatchRow>();
   readonly #answers = new Map<string, IdempotencyRecord>();
   readonly #listeners = new Set<(committed: Committed) => void>();
@@ -126,6 +128,19 @@ export class MemoryStore implements Store {
     this.#tasks.delete(id);
     this.#expired.add(id);
     this.#history.forget(id);
+    this.#deliveries.delete(id);
+  }
+
+  async recordDeliveries(entries: readonly DeliveryEntry[]): Promise<void> {
+    for (const entry of entries) {
+      const { taskId } = entry;
+      if (!this.#tasks.has(taskId)) continue;
+      this.#deliveries.set(taskId, mergeDeliveries(this.#deliveries.get(taskId) ?? NO_DELIVERIES, [entry]));
+    }
+  }
+
+  async readDeliveries(id: TaskId): Promise<DeliveryLog> {
+    return this.#deliveries.get(id) ?? NO_DELIVERIES;
   }
 
   async createBatch(row: BatchRow): Promise<{ readonly row: BatchRow; readonly created: boolean }> {

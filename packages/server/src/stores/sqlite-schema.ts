@@ -37,6 +37,7 @@ export const SCHEMA = `
     ms INTEGER NOT NULL
   ) WITHOUT ROWID;
   CREATE INDEX IF NOT EXISTS trimmed_by_batch ON trimmed (batch_id, seq) WHERE batch_id IS NOT NULL;
+  CREATE TABLE IF NOT EXISTS deliveries (task_id TEXT PRIMARY KEY, log TEXT NOT NULL); -- log: JSON, at most 40 KB
   CREATE TABLE IF NOT EXISTS batches (id TEXT PRIMARY KEY, row TEXT NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS tombstones (id TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
   CREATE TABLE IF NOT EXISTS idempotency (
@@ -50,6 +51,11 @@ export const STATEMENTS = {
     "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
   clearMeta: "DELETE FROM meta WHERE key = ?",
   newest: "SELECT seq, ms FROM milestones ORDER BY seq DESC LIMIT 1",
+  hasTask: "SELECT 1 AS one FROM tasks WHERE id = ?",
+  readDeliveries: "SELECT log FROM deliveries WHERE task_id = ?",
+  setDeliveries:
+    "INSERT INTO deliveries (task_id, log) VALUES (?, ?) ON CONFLICT (task_id) DO UPDATE SET log = excluded.log",
+  deleteDeliveries: "DELETE FROM deliveries WHERE task_id = ?",
   readTask: "SELECT row, version FROM tasks WHERE id = ?",
   addTask:
     "INSERT INTO tasks (id, kind, status, batch_id, version, due_at, row) VALUES (?, ?, ?, ?, ?, ?, ?)",

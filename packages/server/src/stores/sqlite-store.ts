@@ -19,7 +19,9 @@ import { HoldfastError } from "../errors.js";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
 import { applyCommit, marksOf } from "./applied-commit.js";
 import type { CursorClock } from "./cursor-clock.js";
+import type { DeliveryEntry, DeliveryLog } from "./delivery-log.js";
 import { openDatabase, type SqlDatabase, type SqlRecord, toStoreError } from "./sqlite-driver.js";
+import { SqliteDeliveries } from "./sqlite-deliveries.js";
 import { SqliteHistory } from "./sqlite-history.js";
 import { SqliteMeta } from "./sqlite-meta.js";
 import { SCHEMA, STATEMENTS, type SqlStatements } from "./sqlite-schema.js";
@@ -89,6 +91,7 @@ class SqliteStore implements Store {
   readonly #meta: SqliteMeta;
   readonly #clock: CursorClock;
   readonly #history: SqliteHistory;
+  readonly #deliveries: SqliteDeliveries;
   readonly #now: () => number;
   readonly #listeners = new Set<(committed: Committed) => void>();
   #queue: Queued[] = [];
@@ -113,6 +116,7 @@ class SqliteStore implements Store {
     this.#meta = new SqliteMeta(this.#sql);
     this.#clock = this.#meta.openClock(now);
     this.epoch = this.#clock.epoch;
+    this.#deliveries = new SqliteDeliveries(this.#sql);
     this.#history = new SqliteHistory(this.#sql, this.#clock, historyPerTask);
   }
 
@@ -196,11 +200,20 @@ class SqliteStore implements Store {
     this.#transaction(false, () => {
       this.#meta.noteFloor(this.#clock.newest);
       this.#sql.deleteTask.run(id);
+      this.#deliveries.forget(id);
       this.#history.forget(id, found === undefined ? null : toRow(found).batchId);
       this.#sql.addTombstone.run(id, nowMs);
       this.#sql.pruneTombstones.run(nowMs - TOMBSTONE_MS);
       this.#sql.pruneIdempotency.run(nowMs - IDEMPOTENCY_MS);
     });
+  }
+
+  async recordDeliveries(entries: readonly DeliveryEntry[]): Promise<void> {
+    this.#transaction(false, () => this.#deliveries.record(entries));
+  }
+
+  async readDeliveries(id: TaskId): Promise<DeliveryLog> {
+    return this.#deliveries.read(id);
   }
 
   async createBatch(row: BatchRow): Promise<{ readonly row: BatchRow; readonly created: boolean }> {

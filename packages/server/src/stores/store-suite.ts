@@ -4,6 +4,7 @@
 import type { BatchId, TaskId } from "@holdfast/protocol";
 import { describe, expect, test } from "vitest";
 import { holdsHistory } from "./history-suite.js";
+import type { DeliveryEntry } from "./delivery-log.js";
 import { change, commit, created, type StoreUnderTest } from "./store.test.kit.js";
 
 const everything = { after: 0, limit: 1_000, endingsOnlyUpTo: 0 };
@@ -230,6 +231,51 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
       });
       await under.release();
     });
+
+    promise(
+      "who was sent an ending is known as long as the task, and of no task that is gone",
+      async ({ store }) => {
+        const { row } = await commit(store, created());
+        const other = await commit(store, created());
+        const entry = (taskId: TaskId, connectionId: string, isNew: boolean): DeliveryEntry => ({
+          taskId,
+          isNew,
+          delivery: {
+            connectionId,
+            transport: "sse",
+            outcome: "sent",
+            openedAtMs: 1,
+            sentAtMs: 2,
+            closedAtMs: isNew ? null : 3,
+            flushed: null,
+            reason: null,
+          },
+        });
+        expect(await store.readDeliveries(row.id)).toEqual({ sent: 0, acknowledged: 0, items: [] });
+        await store.recordDeliveries([
+          entry(row.id, "a", true),
+          entry(other.row.id, "a", true),
+          entry(row.id, "b", true),
+          entry("nobody" as TaskId, "a", true),
+        ]);
+        await store.recordDeliveries([entry(row.id, "a", false)]);
+        const log = await store.readDeliveries(row.id);
+        expect([
+          log.sent,
+          log.items.map(({ connectionId, closedAtMs }) => [connectionId, closedAtMs]),
+        ]).toEqual([
+          2,
+          [
+            ["b", null],
+            ["a", 3],
+          ],
+        ]);
+        await store.expireTask(row.id);
+        await store.recordDeliveries([entry(row.id, "c", true)]);
+        for (const id of [row.id, "nobody" as TaskId]) expect((await store.readDeliveries(id)).sent).toBe(0);
+        expect((await store.readDeliveries(other.row.id)).sent).toBe(1);
+      },
+    );
 
     promise("an upload that lacks bytes is found on start", async ({ store }) => {
       const { row } = await commit(store, created());

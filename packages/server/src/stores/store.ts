@@ -13,6 +13,7 @@
  */
 import type { BatchId, Cursor, TaskId, TaskStatus } from "@holdfast/protocol";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
+import type { DeliveryEntry, DeliveryLog } from "./delivery-log.js";
 
 /** A milestone before it is stored. */
 export interface MilestoneDraft {
@@ -127,6 +128,9 @@ export interface Store {
   /** Removes a task and its milestones; its id answers `expired` from then on and can't be taken again. */
   expireTask(id: TaskId): Promise<void>;
 
+  /** Adds to what is known of who was sent endings; entries of tasks that are gone are passed over. Need not survive loss of power. */
+  recordDeliveries(entries: readonly DeliveryEntry[]): Promise<void>;
+  readDeliveries(id: TaskId): Promise<DeliveryLog>;
   /** Creates the batch unless it exists; returns it as it then is. */
   createBatch(row: BatchRow): Promise<{ readonly row: BatchRow; readonly created: boolean }>;
   readBatch(id: BatchId): Promise<BatchRow | undefined>;

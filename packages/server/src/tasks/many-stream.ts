@@ -54,7 +54,10 @@ export function openManyStream(
   const final = batch === null || batch.closed;
   if (point.kind === "resumed" && final && ended.length === rows.length) {
     const { position } = point.mark;
-    if (ended.every((row) => row.position <= position)) return "no-content";
+    if (ended.every((row) => row.position <= position)) {
+      for (const { id } of ended) options.deliveries.acknowledged(id, request.connection);
+      return "no-content";
+    }
   }
   const from = point.kind === "resumed" ? point.mark : beforeFirstEnding(ended, sources.newest);
   const stream = new ManyStream(options, { ...sources, rows }, point, from);

@@ -16,6 +16,7 @@ import {
 } from "@holdfast/stream";
 import type { MilestoneQuery, Store } from "../stores/store.js";
 import type { Batches } from "./batches.js";
+import type { ConnectionName, Deliveries } from "./deliveries.js";
 import { toMilestone } from "./milestone-frame.js";
 import { toSeconds } from "./task-wire.js";
 import type { Tasks } from "./tasks.js";
@@ -25,6 +26,7 @@ export interface StreamsOptions {
   readonly store: Store;
   readonly tasks: Tasks;
   readonly batches: Batches;
+  readonly deliveries: Deliveries;
   readonly heartbeatMs: number;
   /** `retry:` of every stream. */
   readonly reconnectMs: number;
@@ -34,6 +36,7 @@ export interface StreamsOptions {
 }
 
 export interface StreamRequest {
+  readonly connection: ConnectionName;
   readonly lastEventId: string | undefined;
   /** Called only when a stream really starts. */
   readonly sink: () => Sink;
@@ -59,7 +62,7 @@ export interface StreamPlan {
 }
 
 export function openStream(options: StreamsOptions, plan: StreamPlan): void {
-  const { engine, reconnectMs, now, onError } = options;
+  const { engine, deliveries, reconnectMs, now, onError } = options;
   const { request, connected } = plan;
   const first = encodeFrame({
     retry: reconnectMs,
@@ -69,6 +72,7 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
   });
   // oxlint-disable-next-line unicorn/consistent-function-scoping -- replaced as soon as there is a subscription
   let unsubscribe = (): void => undefined;
+  const followed = deliveries.follow(request.connection);
   const session = engine.open({
     sink: request.sink(),
     first: toFrameBytes(first + plan.gap),
@@ -84,6 +88,7 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
     },
     onClose: (report) => {
       unsubscribe();
+      followed.closed(report);
       plan.onClose?.();
       request.onClose(report);
     },
@@ -94,7 +99,16 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
       session.end("token-expired");
     });
   }
-  const gate = new Gate({ session, ...plan.gate(session) });
+  const { onSent, ...gateOptions } = plan.gate(session);
+  const gate = new Gate({
+    session,
+    ...gateOptions,
+    onSent: (event) => {
+      // A session that had no room for it has closed, and stands where it stood.
+      if (event.ending && session.cursor === event.cursor) followed.sent(event.topic as TaskId, session);
+      onSent?.(event);
+    },
+  });
   unsubscribe = engine.hub.subscribe(plan.channels, gate);
   gate.open().catch((error: unknown) => {
     onError(error, "reading history for a stream");

@@ -41,13 +41,14 @@ export class Streams {
 
   /** Throws TASK_NOT_FOUND, TASK_EXPIRED. */
   async openTask(id: TaskId, request: StreamRequest): Promise<StreamOutcome> {
-    const { store, tasks, now, heartbeatMs } = this.#options;
+    const { store, tasks, deliveries, now, heartbeatMs } = this.#options;
     const of = { taskIds: [id] };
     const point = await readResumePoint(store, request.lastEventId, of);
     const read = await tasks.read(id);
     // From here to the subscription nothing is awaited: what is committed later is heard, what was is in the row.
     const row = tasks.peek(id) ?? read;
     if (point.kind === "resumed" && isTerminal(row.status) && point.mark.position >= row.position) {
+      deliveries.acknowledged(id, request.connection);
       return "no-content";
     }
     // [wire: late-joiner] Without a cursor a stream starts before the ending, so that a link that drops right after

@@ -8,6 +8,7 @@ import { MemoryStore } from "../stores/memory-store.js";
 import { Batches } from "../tasks/batches.js";
 import { Controls } from "../tasks/controls.js";
 import { Deadlines } from "../tasks/deadlines.js";
+import { Deliveries } from "../tasks/deliveries.js";
 import type { LifecycleSettings } from "../tasks/lifecycle.js";
 import type { NewTask } from "../tasks/new-task.js";
 import { Streams, type StreamOutcome, type StreamRequest } from "../tasks/streams.js";
@@ -31,12 +32,14 @@ export const HISTORY_MS = 86_400_000;
 
 export class Service {
   readonly clock: { nowMs: number } = { nowMs: 1_700_000_000_000 };
+  #connections = 0;
   readonly store: MemoryStore;
   readonly errors: unknown[] = [];
   readonly removed: TaskId[] = [];
   readonly engine: StreamEngine;
   readonly tasks: Tasks;
   readonly batches: Batches;
+  readonly deliveries: Deliveries;
   readonly streams: Streams;
   readonly controls: Controls;
   readonly deadlines: Deadlines;
@@ -57,7 +60,9 @@ export class Service {
     const { hub } = this.engine;
     this.tasks = new Tasks({ store, hub, settings: SETTINGS, basePath: "", now, onError });
     this.batches = new Batches({ store, tasks: this.tasks, hub, basePath: "", now });
+    this.deliveries = new Deliveries({ store, now, onError });
     this.streams = new Streams({
+      deliveries: this.deliveries,
       engine: this.engine,
       store,
       tasks: this.tasks,
@@ -123,6 +128,7 @@ export class Service {
   async close(): Promise<void> {
     await this.deadlines.close();
     this.batches.stop();
+    await this.deliveries.store();
     await this.tasks.close();
     await this.store.close();
   }
@@ -133,7 +139,9 @@ export class Service {
   ): Promise<Watching> {
     const sink = new PaperSink();
     const reports: SessionReport[] = [];
+    this.#connections += 1;
     const outcome = await open({
+      connection: { id: `c${this.#connections}`, transport: "sse" },
       lastEventId,
       sink: () => sink,
       expiresAtMs: null,
