@@ -36,8 +36,13 @@ export function addJsonParsers(app: FastifyInstance, readTimeoutMs: number): voi
     async (request: FastifyRequest, payload: IncomingMessage) => {
       const parsed = parsedByHost(request.raw);
       const text = typeof parsed === "string" ? parsed : await readText(payload, readTimeoutMs);
-      const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
-      return new NdjsonLines(lines.map((line, index) => parseJson(line, `line ${index + 1}`)));
+      const values: unknown[] = [];
+      let number = 0;
+      for (const line of text.split(/\r?\n/)) {
+        number += 1;
+        if (line.trim() !== "") values.push(parseJson(line, `line ${number}`));
+      }
+      return new NdjsonLines(values);
     },
   );
 }

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { HoldfastError } from "../errors.js";
 import { NdjsonLines } from "./json-body.js";
-import { MAX_EVENT_BYTES, parseReports } from "./report-body.js";
+import { MAX_EVENT_BYTES } from "../tasks/event-data.js";
+import { parseReports } from "./report-body.js";
 
 function refusedField(body: unknown): string | undefined {
   try {

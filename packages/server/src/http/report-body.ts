@@ -5,12 +5,11 @@
  * Refuses with INVALID_FIELD and the JSON pointer of the first thing wrong; nothing of the request is then applied.
  */
 import { isCustomEventName, type Json } from "@holdfast/protocol";
+import { assertEventBytes } from "../tasks/event-data.js";
 import type { Report } from "../tasks/lifecycle.js";
 import { invalidField, toShown } from "./field-error.js";
 import { NdjsonLines } from "./json-body.js";
 
-/** Bytes of one custom event's data: it is stored, and sent to every watcher. */
-export const MAX_EVENT_BYTES = 65_536;
 // All reports of a request are one commit: a thousand keep it within a few milliseconds.
 const MAX_REPORTS = 1_000;
 const MAX_TEXT_CHARS = 1_024;
@@ -135,12 +134,6 @@ function toAmount(value: unknown, at: string): number {
 
 /** It came out of a JSON parser, so its shape is given; only its size is bounded. */
 function toJson(value: unknown, at: string): Json {
-  const bytes = Buffer.byteLength(JSON.stringify(value ?? null));
-  if (bytes > MAX_EVENT_BYTES) {
-    throw invalidField(
-      at,
-      `must not exceed ${MAX_EVENT_BYTES} bytes of JSON: got ${bytes}; store it elsewhere and send a link`,
-    );
-  }
+  assertEventBytes(Buffer.byteLength(JSON.stringify(value ?? null)), at);
   return (value ?? null) as Json;
 }

@@ -203,5 +203,7 @@ function readLastEventId(request: FastifyRequest): string | undefined {
   const header = request.headers[LAST_EVENT_ID.toLowerCase()];
   if (typeof header === "string") return Buffer.from(header, "latin1").toString("utf8");
   const { lastEventId } = request.query as { readonly lastEventId?: unknown };
+  // Said twice it is no cursor of ours, and must not pass for none: joined, as Node joins a header.
+  if (Array.isArray(lastEventId)) return lastEventId.join(", ");
   return typeof lastEventId === "string" ? lastEventId : undefined;
 }

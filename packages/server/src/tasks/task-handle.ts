@@ -6,6 +6,8 @@
  * dies it lapses, and the task ends as PRODUCER_LOST or goes into its next attempt. Nobody has to clean up.
  */
 import type { Json, TaskId } from "@holdfast/protocol";
+import { HoldfastError } from "../errors.js";
+import { toEventData } from "./event-data.js";
 import type { Report } from "./lifecycle.js";
 import type { TaskHold, Tasks } from "./tasks.js";
 
@@ -22,12 +24,13 @@ export interface TaskHandle {
   onWatchers(listener: (watchers: number) => void): () => void;
   /** In the task's unit. */
   progress(done: number, total?: number): void;
-  /** Begins a stage and ends the one before. */
+  /** Begins a stage and ends the one before. Throws INVALID_FIELD for a name that is empty or longer than 128 characters. */
   stage(name: string): Promise<void>;
-  /** An event of your own. Throws INVALID_FIELD for a name of the stream's own. */
+  /** An event of your own, at most 64 KiB of JSON. Throws INVALID_FIELD for a name of the stream's own, and for what is no JSON. */
   event(type: string, data: Json): Promise<void>;
+  /** At most 64 KiB of JSON. Throws INVALID_FIELD. */
   complete(result?: Json): Promise<void>;
-  /** `retryable` (default false) opens the next attempt where `maxAttempts` allows one. */
+  /** `retryable` (default false) opens the next attempt where `maxAttempts` allows one. Texts are cut to 64 and 1,024 characters. */
   fail(error: {
     readonly code: string;
     readonly message: string;
@@ -37,6 +40,11 @@ export interface TaskHandle {
 
 // A dead process is noticed within this; renewed at a third of it, so that one late timer loses nothing.
 const LEASE_SECONDS = 30;
+
+// As over HTTP.
+const MAX_STAGE_CHARS = 128;
+const MAX_CODE_CHARS = 64;
+const MAX_MESSAGE_CHARS = 1_024;
 
 /** Takes over reporting for a task. Throws TASK_NOT_FOUND, TASK_EXPIRED. */
 export async function openTaskHandle(
@@ -107,17 +115,24 @@ class Handle implements TaskHandle {
   }
 
   async stage(name: string): Promise<void> {
+    if (name === "" || name.length > MAX_STAGE_CHARS) {
+      throw new HoldfastError(
+        "INVALID_FIELD",
+        `stage must be a text of 1 to ${MAX_STAGE_CHARS} characters: got ${name.length}`,
+        { field: "/data/stage" },
+      );
+    }
     const { stage } = this.#hold.row;
     if (stage !== null) await this.#report({ type: "stage", stage, phase: "end" });
     await this.#report({ type: "stage", stage: name, phase: "begin" });
   }
 
   async event(type: string, data: Json): Promise<void> {
-    await this.#report({ type: "custom", name: type, data });
+    await this.#report({ type: "custom", name: type, data: toEventData(data, "/data") });
   }
 
   async complete(result: Json = null): Promise<void> {
-    await this.#report({ type: "complete", result });
+    await this.#report({ type: "complete", result: toEventData(result, "/data/result") });
   }
 
   async fail(error: {
@@ -125,7 +140,14 @@ class Handle implements TaskHandle {
     readonly message: string;
     readonly retryable?: boolean;
   }): Promise<void> {
-    await this.#report({ type: "fail", retryable: false, ...error });
+    const { code, message, retryable = false } = error;
+    // Cut and not refused: whoever fails has an error in hand already, and its task must end.
+    await this.#report({
+      type: "fail",
+      code: code.slice(0, MAX_CODE_CHARS),
+      message: message.slice(0, MAX_MESSAGE_CHARS),
+      retryable,
+    });
   }
 
   async #report(report: Report): Promise<void> {

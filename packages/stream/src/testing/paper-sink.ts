@@ -24,7 +24,7 @@ export class PaperSink implements Sink {
   data(event: string): Record<string, unknown>[] {
     return this.frames
       .filter((frame) => frame.includes(`event: ${event}\n`))
-      .map((frame) => JSON.parse(/^data: (.*)$/m.exec(frame)?.[1] ?? "null") as Record<string, unknown>);
+      .map((frame) => JSON.parse(/^data: ([^\n]*)$/m.exec(frame)?.[1] ?? "null") as Record<string, unknown>);
   }
 
   write(bytes: Uint8Array): void {
