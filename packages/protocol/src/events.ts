@@ -187,8 +187,16 @@ export function isEnding(event: string): event is EndingName {
 }
 
 const CUSTOM = /^[a-z][a-z0-9._-]{0,63}$/;
-// `message`, `open` and `error` belong to EventSource itself; the report types that are no events are refused alike.
-const RESERVED: ReadonlySet<string> = new Set([...STREAM_EVENT_NAMES, "message", "open", "error", "fail"]);
+// `message`, `open` and `error` belong to EventSource itself and `state` to its client of ours; the report types that are no events are refused
+// alike.
+const RESERVED: ReadonlySet<string> = new Set([
+  ...STREAM_EVENT_NAMES,
+  "message",
+  "open",
+  "error",
+  "state",
+  "fail",
+]);
 
 /** Whether a producer may use this name for an event of its own. */
 export function isCustomEventName(name: string): boolean {

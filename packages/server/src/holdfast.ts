@@ -22,6 +22,7 @@ import { sendProblem } from "./http/problem.js";
 import { toTaskId } from "./http/route-context.js";
 import { addUploadRoutes } from "./http/upload-routes.js";
 import { parseOptions, type HoldfastOptions, type HoldfastSettings } from "./options.js";
+import type { DeliveryLog } from "./stores/delivery-log.js";
 import { openSqliteStore } from "./stores/sqlite-store.js";
 import type { Store } from "./stores/store.js";
 import { Batches } from "./tasks/batches.js";
@@ -54,6 +55,8 @@ export interface HostTasks {
   get(id: string): Promise<Task>;
   /** Throws TASK_NOT_FOUND, TASK_EXPIRED, TASK_ENDED. */
   cancel(id: string, reason?: string): Promise<void>;
+  /** Which connections were sent the task's ending, and when. Throws TASK_NOT_FOUND, TASK_EXPIRED. */
+  deliveries(id: string): Promise<DeliveryLog>;
 }
 
 export interface Holdfast {
@@ -135,12 +138,13 @@ class Service implements Holdfast {
     this.#parts = parts;
     this.#door = door;
     this.settings = parts.settings;
-    const { tasks, onError } = parts;
+    const { tasks, deliveries, onError } = parts;
     this.tasks = {
       create: async (task = {}) => await createHostTask(parts, task),
       open: async (id) => await openTaskHandle(tasks, toTaskId(id), onError),
       get: async (id) => tasks.toWire(await tasks.read(toTaskId(id))),
       cancel: async (id, reason) => await cancel(id, reason ?? null),
+      deliveries: async (id) => await deliveries.read((await tasks.read(toTaskId(id))).id),
     };
     this.handler = mount({
       basePath: parts.settings.basePath,

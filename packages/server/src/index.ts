@@ -15,6 +15,7 @@ export {
   type HoldfastOptions,
   type HoldfastSettings,
 } from "./options.js";
+export type { Delivery, DeliveryLog } from "./stores/delivery-log.js";
 export { MemoryStore } from "./stores/memory-store.js";
 export type { Store } from "./stores/store.js";
 export type { TaskHandle } from "./tasks/task-handle.js";

@@ -49,6 +49,9 @@ test("an operator can ask who was sent the ending, and find each connection in t
       },
     ],
   });
+  const { items, sent: connections } = await holdfast.tasks.deliveries("job");
+  expect([items, connections]).toEqual([answer.items, 1]);
+  await expect(holdfast.tasks.deliveries("none")).rejects.toMatchObject({ code: "TASK_NOT_FOUND" });
   const [acknowledged, sent] = answer.items;
   const linesOf = (id: string | undefined): unknown[] =>
     logs.filter((line) => line["connection"] === id).map((line) => line["msg"]);

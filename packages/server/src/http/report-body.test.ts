@@ -68,6 +68,7 @@ test("names that the stream or EventSource uses itself are refused", () => {
     "message",
     "open",
     "error",
+    "state",
     "Upper",
     "1st",
     "a b",
