@@ -4,13 +4,20 @@ import { closeServed, json, serve, until } from "./served.test.kit.js";
 
 afterEach(closeServed);
 
+async function waits(url: string): Promise<string> {
+  return /^holdfast_control_waits (\d+)$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1] ?? "";
+}
+
+/** Resolves when so many wait. */
+async function untilWaiting(url: string, count: string): Promise<void> {
+  while ((await waits(url)) !== count) await new Promise((resolve) => void setImmediate(resolve));
+}
+
 test("control is answered when the task is cancelled, long before its time is over", async () => {
   const { api, url, holdfast } = await serve();
   await holdfast.tasks.create({ id: "job" });
   const asking = fetch(`${api}/tasks/job/control?wait=60`);
-  const waits = async (): Promise<string> =>
-    /^holdfast_control_waits (\d+)$/m.exec(await (await fetch(`${url}/metrics`)).text())?.[1] ?? "";
-  while ((await waits()) !== "1") await new Promise((resolve) => void setImmediate(resolve));
+  await untilWaiting(url, "1");
   await fetch(`${api}/tasks/job`, { method: "DELETE" });
   const answer = await asking;
   expect([answer.status, answer.headers.get("cache-control")]).toEqual([200, "no-store"]);
@@ -21,7 +28,7 @@ test("control is answered when the task is cancelled, long before its time is ov
     reason: "cancelled by request",
     watchers: 0,
   });
-  expect(await waits()).toBe("0");
+  expect(await waits(url)).toBe("0");
 });
 
 test("a wait outside its bound, or watchers that are no number, are refused by field", async () => {
@@ -56,12 +63,23 @@ test("control is the producer's: a token that may only watch is refused", async 
   expect(await ask(["produce"])).toBe(200);
 });
 
+test("a client that leaves while it waits leaves nothing behind, and is no error", async () => {
+  const { api, url, holdfast, logs } = await serve();
+  await holdfast.tasks.create({ id: "job" });
+  const leaving = new AbortController();
+  const asking = fetch(`${api}/tasks/job/control?wait=60`, { signal: leaving.signal });
+  await untilWaiting(url, "1");
+  leaving.abort();
+  await expect(asking).rejects.toThrow(/abort/);
+  await untilWaiting(url, "0");
+  expect(logs.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+});
+
 test("closing the server answers a producer that waits", async () => {
   const { api, url, holdfast } = await serve();
   await holdfast.tasks.create({ id: "job" });
   const asking = fetch(`${api}/tasks/job/control?wait=60`);
-  while (!(await (await fetch(`${url}/metrics`)).text()).includes("holdfast_control_waits 1"))
-    await new Promise((resolve) => void setImmediate(resolve));
+  await untilWaiting(url, "1");
   const closing = holdfast.close();
   expect(await (await asking).json()).toMatchObject({ status: "pending", cancelRequested: false });
   await closing;

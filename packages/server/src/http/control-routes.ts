@@ -4,6 +4,7 @@
 import type { FastifyInstance } from "fastify";
 import { invalidField, toShown } from "./field-error.js";
 import { toTaskId, type IdParams, type RouteContext } from "./route-context.js";
+import type { JsonSchema } from "./schemas.js";
 
 interface ControlParams {
   readonly wait?: unknown;
@@ -13,12 +14,29 @@ interface ControlParams {
 const STANDARD_WAIT_SECONDS = 25; // below the 30 s at which the most impatient proxies cut what is silent
 const MAX_WAIT_SECONDS = 60;
 
+/** For the document alone. */
+const CONTROL_SCHEMA: JsonSchema = {
+  type: "object",
+  properties: {
+    wait: { type: "integer", minimum: 0, maximum: MAX_WAIT_SECONDS, default: STANDARD_WAIT_SECONDS },
+    watchers: {
+      type: "integer",
+      minimum: 0,
+      description: "Answer also when the number of watchers is another",
+    },
+  },
+};
+
 export function addControlRoutes(app: FastifyInstance, { controls }: RouteContext): void {
   app.get<{ Params: IdParams; Querystring: ControlParams }>(
     "/tasks/:id/control",
     {
       exposeHeadRoute: false,
-      schema: { summary: "Wait until the task is cancelled or has otherwise ended; for its producer" },
+      schema: {
+        summary: "Wait until the task is cancelled or has otherwise ended; for its producer",
+        querystring: CONTROL_SCHEMA,
+      },
+      validatorCompiler: () => () => true, // a query is text: read below
     },
     async (request, reply) => {
       const id = toTaskId(request.params.id);

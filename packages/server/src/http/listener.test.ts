@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { connect } from "node:net";
 import { connect as connectTls } from "node:tls";
 import fc from "fast-check";
@@ -51,6 +52,20 @@ test("a head that never becomes whole is answered 408 and closed soon after the 
 test("a connection that says nothing at all is closed too", async () => {
   const { port } = await serve({ headerTimeoutMs: 200 });
   expect((await talk(port, "", 1_500)).closed).toBe(true);
+});
+
+test("closing does not wait for a connection that was made ahead of its request", async () => {
+  const { port, holdfast, logs } = await serve();
+  const ahead = connect(port, "127.0.0.1");
+  await once(ahead, "connect");
+  const gone = once(ahead, "close");
+  ahead.on("error", () => undefined);
+  const startedAtMs = performance.now();
+  await holdfast.close();
+  await gone;
+  // Requests under way would get 5 s.
+  expect(performance.now() - startedAtMs).toBeLessThan(4_000);
+  expect(logs.filter(({ level }) => Number(level) >= 40)).toEqual([]);
 });
 
 test("a JSON body that trickles in is cut at the read timeout", async () => {

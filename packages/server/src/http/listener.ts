@@ -116,6 +116,8 @@ export class Listener {
     const deadlineMs = performance.now() + graceMs;
     while (this.#sockets.size > 0 && performance.now() < deadlineMs) {
       this.#server.closeIdleConnections();
+      // Browsers connect ahead of requests they may never send; to Node such a connection is not idle but about to ask.
+      for (const socket of this.#sockets) if (socket.bytesRead === 0) socket.destroy();
       // oxlint-disable-next-line no-await-in-loop -- sockets become idle one by one
       await new Promise((resolve) => void setTimeout(resolve, 20));
     }
