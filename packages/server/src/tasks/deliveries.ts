@@ -28,8 +28,8 @@ export interface DeliveriesOptions {
 }
 
 const STORE_EVERY_MS = 1_000;
-// Tasks in one transaction: about 5 ms, and between two of them streams have their turn.
-const AT_ONCE = 100;
+// Tasks in one transaction: a full log takes up to a millisecond to read and write, and between two transactions streams have their turn.
+const AT_ONCE = 8;
 // About 10 MB. Reached only when thousands of connections that each carry many ended tasks close in one second.
 const MAX_PENDING = 50_000;
 
