@@ -257,6 +257,7 @@ function assemble(settings: HoldfastSettings, store: Store) {
     lapse: async (row) => await uploads.end(row.id, { type: "lapse" }),
     alsoLook: async () => await uploads.finishLeft(),
     removeContent: async (row) => await uploads.removeBytes(row),
+    retentionMs: settings.retentionMs,
     historyMs: settings.historyMs,
     now,
     onError,

@@ -131,6 +131,15 @@ export class MemoryStore implements Store {
     this.#deliveries.delete(id);
   }
 
+  async expireBatches(createdBeforeMs: number, limit: number): Promise<boolean> {
+    const used = new Set([...this.#tasks.values()].map(({ batchId }) => batchId));
+    const idle = [...this.#batches.values()].filter(
+      ({ id, createdAtMs }) => createdAtMs < createdBeforeMs && !used.has(id),
+    );
+    for (const { id } of idle.slice(0, limit)) this.#batches.delete(id);
+    return idle.length > limit;
+  }
+
   async recordDeliveries(entries: readonly DeliveryEntry[]): Promise<void> {
     for (const entry of entries) {
       const { taskId } = entry;

@@ -96,6 +96,11 @@ export const STATEMENTS = {
   addBatch: "INSERT OR IGNORE INTO batches (id, row) VALUES (?, ?)",
   readBatch: "SELECT row FROM batches WHERE id = ?",
   updateBatch: "UPDATE batches SET row = ? WHERE id = ?",
+  deleteBatches: `DELETE FROM batches WHERE id IN (
+    SELECT id FROM batches WHERE json_extract(row, '$.createdAtMs') < ?
+      AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch_id = batches.id) LIMIT ?)`,
+  // What a batch lacks is told as long as somebody may hold a cursor of that age, also when the batch is made again.
+  pruneTrimmed: "DELETE FROM trimmed WHERE owner LIKE ':%' AND ms < ?",
   addIdempotency:
     "INSERT OR REPLACE INTO idempotency (key, fingerprint, cursor, status, at) VALUES (?, ?, ?, ?, ?)",
   readIdempotency: "SELECT fingerprint, cursor, status FROM idempotency WHERE key = ? AND at >= ?",

@@ -208,6 +208,13 @@ class SqliteStore implements Store {
     });
   }
 
+  async expireBatches(createdBeforeMs: number, limit: number): Promise<boolean> {
+    return this.#transaction(false, () => {
+      this.#sql.pruneTrimmed.run(this.#now() - TOMBSTONE_MS);
+      return Number(this.#sql.deleteBatches.run(createdBeforeMs, limit).changes) >= limit;
+    });
+  }
+
   async recordDeliveries(entries: readonly DeliveryEntry[]): Promise<void> {
     this.#transaction(false, () => this.#deliveries.record(entries));
   }

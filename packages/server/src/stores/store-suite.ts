@@ -2,6 +2,7 @@
  * What every store promises, as one suite. A backend's own test file runs it.
  */
 import type { BatchId, TaskId } from "@holdfast/protocol";
+import type { BatchRow } from "../tasks/task-row.js";
 import { describe, expect, test } from "vitest";
 import { holdsHistory } from "./history-suite.js";
 import type { DeliveryEntry } from "./delivery-log.js";
@@ -191,6 +192,24 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
         expect(await store.readIdempotency("other")).toBeUndefined();
       },
     );
+
+    promise("batches that are old and empty are forgotten, the others are not", async ({ store }) => {
+      const batch = (id: string, createdAtMs: number): BatchRow => ({
+        id: id as BatchId,
+        closed: false,
+        metadata: {},
+        createdAtMs,
+      });
+      for (const one of [batch("old", 1), batch("older", 0), batch("used", 1), batch("new", 9)])
+        await store.createBatch(one);
+      await commit(store, created({ batchId: "used" as BatchId }));
+      expect(await store.expireBatches(9, 1)).toBe(true);
+      await store.expireBatches(9, 9);
+      const left = [];
+      for (const id of ["old", "older", "used", "new"])
+        if ((await store.readBatch(id as BatchId)) !== undefined) left.push(id);
+      expect(left).toEqual(["used", "new"]);
+    });
 
     promise("a batch is created once and stays closed", async ({ store }) => {
       const batch = { id: "b" as BatchId, closed: false, metadata: { a: 1 }, createdAtMs: 1 };

@@ -127,6 +127,8 @@ export interface Store {
   listReceiving(): Promise<readonly TaskRow[]>;
   /** Removes a task and its milestones; its id answers `expired` from then on and can't be taken again. */
   expireTask(id: TaskId): Promise<void>;
+  /** Removes batches that were made before and have no task, at most `limit`; true when there may be more. */
+  expireBatches(createdBeforeMs: number, limit: number): Promise<boolean>;
 
   /** Adds to what is known of who was sent endings; entries of tasks that are gone are passed over. Need not survive loss of power. */
   recordDeliveries(entries: readonly DeliveryEntry[]): Promise<void>;

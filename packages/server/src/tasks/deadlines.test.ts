@@ -60,3 +60,14 @@ test("an ended task is kept for the retention, then answers 410", async () => {
   await after(1);
   await expect(service.tasks.read(id)).rejects.toMatchObject({ code: "TASK_EXPIRED" });
 });
+
+test("a batch is forgotten when its last task is, not before", async () => {
+  const { batch } = await service.batches.create({ metadata: {} });
+  const { id } = await service.upload({ batchId: batch.batchId });
+  await service.receive(id);
+  await after(SETTINGS.retentionMs - 1);
+  expect((await service.batches.read(batch.batchId)).tasks).toBe(1);
+  await after(3_600_001);
+  await after(3_600_001);
+  await expect(service.batches.read(batch.batchId)).rejects.toMatchObject({ code: "BATCH_NOT_FOUND" });
+});

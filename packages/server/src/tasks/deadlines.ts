@@ -19,6 +19,8 @@ export interface DeadlinesOptions {
   readonly removeContent: (row: TaskRow) => Promise<void>;
   /** What else is to be looked at each second. */
   readonly alsoLook: () => Promise<void>;
+  /** Batches without tasks are forgotten this long after they were made. */
+  readonly retentionMs: number;
   /** Milestones older than this are let go of, endings excepted. */
   readonly historyMs: number;
   /** Unix milliseconds. */
@@ -33,11 +35,13 @@ const AT_ONCE = 200;
 // store takes in.
 const TRIM_PAGE = 500;
 const TRIM_PAGES = 100;
+const BATCHES_EVERY_MS = 3_600_000;
 
 export class Deadlines {
   readonly #options: DeadlinesOptions;
   #timer: ReturnType<typeof setInterval> | undefined;
   #looking: Promise<void> | undefined;
+  #batchesAtMs = 0;
 
   constructor(options: DeadlinesOptions) {
     this.#options = options;
@@ -77,6 +81,14 @@ export class Deadlines {
       }
     }
     await this.#trim();
+    if (now() >= this.#batchesAtMs) await this.#expireBatches();
+  }
+
+  async #expireBatches(): Promise<void> {
+    const { store, retentionMs, now } = this.#options;
+    // When there are more, the next look goes on.
+    if (!(await store.expireBatches(now() - retentionMs, AT_ONCE)))
+      this.#batchesAtMs = now() + BATCHES_EVERY_MS;
   }
 
   async #trim(): Promise<void> {

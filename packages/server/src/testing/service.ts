@@ -79,6 +79,7 @@ export class Service {
       lapse: async ({ id }) => await this.tasks.command(id, { type: "lapse" }),
       alsoLook: async () => undefined,
       removeContent: async (row) => void this.removed.push(row.id),
+      retentionMs: SETTINGS.retentionMs,
       historyMs: HISTORY_MS,
       now,
       onError,
