@@ -86,6 +86,8 @@ export interface HeartbeatData {
   readonly cursor: Cursor;
   /** Milliseconds since the producer's last sign of life; null when there was none. */
   readonly producerSeenMs: number | null;
+  /** On the one that ends an answer to a poll: what to hand back as `rev` with the next. Opaque. */
+  readonly rev?: string;
 }
 
 export interface CompleteData {

@@ -29,6 +29,7 @@ import { Batches } from "./tasks/batches.js";
 import { Controls } from "./tasks/controls.js";
 import { Deadlines } from "./tasks/deadlines.js";
 import { Deliveries } from "./tasks/deliveries.js";
+import { Revisions } from "./tasks/revisions.js";
 import { Streams } from "./tasks/streams.js";
 import { openTaskHandle, type TaskHandle } from "./tasks/task-handle.js";
 import { Tasks } from "./tasks/tasks.js";
@@ -238,13 +239,17 @@ function assemble(settings: HoldfastSettings, store: Store) {
   const tasks = new Tasks({ store, hub, settings, basePath, now, onError });
   const batches = new Batches({ store, tasks, hub, basePath, now });
   const deliveries = new Deliveries({ store, now, onError });
+  const revisions = new Revisions();
+  tasks.onRow(({ id }) => revisions.changed(id));
   const streams = new Streams({
     deliveries,
     engine,
     store,
     tasks,
     batches,
+    revisions,
     heartbeatMs,
+    progressIntervalMs,
     reconnectMs: RECONNECT_MS,
     now,
     onError,

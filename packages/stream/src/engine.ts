@@ -36,6 +36,10 @@ export interface StreamOptions {
   readonly cursor: string;
   /** Makes the heartbeat's frame at the moment it is written. */
   readonly heartbeat: (session: Session) => Uint8Array;
+  /** See SessionOptions. */
+  readonly latestAfterMs?: number | undefined;
+  /** See SessionOptions. */
+  readonly onFull?: (() => void) | undefined;
   readonly onClose?: (report: SessionReport) => void;
 }
 
@@ -74,6 +78,8 @@ export class StreamEngine {
       progressIntervalMs: this.#options.progressIntervalMs,
       maxQueueBytes: this.#options.maxQueueBytes,
       cursor: stream.cursor,
+      latestAfterMs: stream.latestAfterMs,
+      onFull: stream.onFull,
       onClose: (report) => {
         this.#sessions.delete(session);
         stream.onClose?.(report);

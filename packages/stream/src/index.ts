@@ -3,6 +3,7 @@ export { StreamEngine, type EngineOptions, type EngineStats, type StreamOptions 
 export { Gate, type GateOptions, type HistoryPage } from "./gate.js";
 export { Hub, type Listener } from "./hub.js";
 export { nodeSink, type NodeResponse } from "./node-sink.js";
+export { PollGate, type PollGateOptions } from "./poll-gate.js";
 export { Latest, toFrameBytes, type Milestone } from "./record.js";
 export { Session, type CloseReason, type SessionOptions, type SessionReport } from "./session.js";
 export type { Sink } from "./sink.js";

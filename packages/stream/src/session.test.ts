@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { Latest, toFrameBytes, type Milestone } from "./record.js";
-import { Session, type SessionReport } from "./session.js";
+import { Session, type SessionOptions, type SessionReport } from "./session.js";
 import { ManualClock } from "./testing/manual-clock.js";
 import { PaperSink } from "./testing/paper-sink.js";
 import { TimerWheel } from "./timer-wheel.js";
 
-function open(maxQueueBytes = 1_000) {
+function open(maxQueueBytes = 1_000, extra: Partial<Pick<SessionOptions, "latestAfterMs" | "onFull">> = {}) {
   const clock = new ManualClock();
   const wheel = new TimerWheel(clock, (error) => {
     throw error;
@@ -20,6 +20,7 @@ function open(maxQueueBytes = 1_000) {
     maxQueueBytes,
     cursor: "e-0-0",
     onClose: (report) => reports.push(report),
+    ...extra,
   });
   return { clock, wheel, sink, reports, session };
 }
@@ -136,4 +137,45 @@ test("writable resolves when the reader reads, and when it has gone", async () =
   sink.destroy();
   await gone;
   expect(session.open).toBe(false);
+});
+
+test("latest values wait out the first interval where that was asked for, and go out early before a milestone or on flush", async () => {
+  const { clock, sink, session } = open(1_000, { latestAfterMs: 250 });
+  session.latest(progress("a", 1));
+  session.latest(progress("b", 1));
+  expect(sink.events).toEqual([]);
+  session.milestone(milestone("a", 1));
+  expect(sink.events).toEqual(["pa1", "ma1"]);
+  await session.flush();
+  expect(sink.events).toEqual(["pa1", "ma1", "pb1"]);
+  session.latest(progress("b", 2));
+  expect(sink.events).toHaveLength(3);
+  clock.advance(300);
+  expect(sink.events.at(-1)).toBe("pb2");
+});
+
+test("a sealed session sends what it has and what its owner still writes, and nothing else", () => {
+  const { sink, reports, session } = open();
+  session.milestone(milestone("a", 1));
+  session.seal();
+  expect(session.open).toBe(false);
+  session.milestone(milestone("a", 2));
+  session.latest(progress("a", 1));
+  session.write(toFrameBytes("event: last\n\n"));
+  session.end("answered");
+  expect(sink.events).toEqual(["ma1", "last"]);
+  expect(session.cursor).toBe("e-0-1");
+  expect(reports).toMatchObject([{ reason: "answered", events: 2, finished: true }]);
+});
+
+test("at the bound an owner that asked for it is told instead, once, and the milestone was not written", () => {
+  let full = 0;
+  const { sink, session, reports } = open(100, { onFull: () => void (full += 1) });
+  sink.stalled = true;
+  for (let position = 1; position <= 9; position += 1) session.milestone(milestone("a", position));
+  expect(full).toBe(1);
+  expect(sink.queuedBytes).toBeLessThanOrEqual(100);
+  expect(session.cursor).toBe(`e-0-${sink.events.length}`);
+  expect(reports).toEqual([]);
+  session.close("peer-gone");
 });

@@ -5,8 +5,8 @@
  * - Milestones go out in the order given. A latest value held back for the same topic goes out right before one.
  * - At most one latest value per topic and `progressIntervalMs`, newest wins, save for the rule above.
  * - Memory is bounded: latest values are written only while the queue is empty; a milestone that finds the queue above
- *   `maxQueueBytes` closes the session as `slow-consumer`, and its reader resumes by cursor. Heartbeats to a reader that
- *   does not read are left out.
+ *   `maxQueueBytes` closes the session as `slow-consumer` (or calls `onFull`), and its reader resumes by cursor. Heartbeats
+ *   to a reader that does not read are left out.
  * - It closes exactly once, with a reason, and then holds no timer and no listener.
  * Refuses: to retry, to read history (that is the gate's), to know what an event means.
  * Called by: the gate, the engine's drain, the door that opened it.
@@ -15,9 +15,11 @@ import type { Latest, Milestone } from "./record.js";
 import type { Sink } from "./sink.js";
 import type { Clock, TimerWheel, WheelEntry } from "./timer-wheel.js";
 
-/** Why a connection ended. `completed`, `drain`, `max-age` and `token-expired` are clean ends. */
+/** Why a connection ended. `completed`, `answered`, `drain`, `max-age` and `token-expired` are clean ends. */
 export type CloseReason =
   | "completed"
+  /** A poll got its answer. */
+  | "answered"
   | "drain"
   | "max-age"
   | "peer-gone"
@@ -42,6 +44,10 @@ export interface SessionOptions {
   readonly maxQueueBytes: number;
   /** The cursor that `connected` carries. */
   readonly cursor: string;
+  /** Milliseconds during which latest values are held back, so that the first one is the newest of them; 0. */
+  readonly latestAfterMs?: number | undefined;
+  /** A milestone found the queue at its bound and was not written. Close it as `slow-consumer` unless given. */
+  readonly onFull?: (() => void) | undefined;
   readonly onClose: (report: SessionReport) => void;
 }
 
@@ -60,7 +66,11 @@ export class Session {
   readonly #topics = new Map<string, Topic>();
   readonly #held = new Set<Topic>();
   readonly #timers = new Set<WheelEntry>();
-  #state: { kind: "open" } | { kind: "ending"; reason: CloseReason } | { kind: "closed" } = { kind: "open" };
+  #state:
+    | { kind: "open" }
+    | { kind: "sealed" }
+    | { kind: "ending"; reason: CloseReason }
+    | { kind: "closed" } = { kind: "open" };
   #flushTimer: WheelEntry | undefined;
   #writable: (() => void)[] = [];
   #cursor: string;
@@ -80,6 +90,7 @@ export class Session {
     return this.#cursor;
   }
 
+  /** Whether it takes milestones and latest values. */
   get open(): boolean {
     return this.#state.kind === "open";
   }
@@ -90,7 +101,7 @@ export class Session {
 
   /** Writes a frame that is neither milestone nor latest value: connected, snapshot, gap, heartbeat. */
   write(frame: Uint8Array): void {
-    if (this.#state.kind !== "open") return;
+    if (!this.#writes) return;
     this.#events += 1;
     this.#bytes += frame.byteLength;
     this.#options.sink.write(frame);
@@ -103,7 +114,11 @@ export class Session {
     if (topic?.held !== undefined) this.#writeLatest(topic, topic.held);
     const queued = this.#options.sink.queuedBytes;
     if (queued > 0 && queued + event.frame.byteLength > this.#options.maxQueueBytes) {
-      this.close("slow-consumer");
+      if (this.#options.onFull === undefined) this.close("slow-consumer");
+      else {
+        this.seal();
+        this.#options.onFull();
+      }
       return;
     }
     this.write(event.frame);
@@ -130,10 +145,27 @@ export class Session {
     if (this.#state.kind === "open") this.#topic(topic).revision = revision;
   }
 
-  /** Resolves when the queue is empty or the session is no longer open. */
+  /** Resolves when the queue is empty or nothing can be written any more. */
   async writable(): Promise<void> {
-    if (this.#state.kind !== "open" || this.#options.sink.queuedBytes === 0) return;
+    if (!this.#writes || this.#options.sink.queuedBytes === 0) return;
     await new Promise<void>((resolve) => void this.#writable.push(resolve));
+  }
+
+  /** Writes every latest value that is held back now, as fast as the reader takes them, whatever the interval. */
+  async flush(): Promise<void> {
+    // What is held back later is not waited for: a slow reader of fast tasks would never be done.
+    const held = Array.from(this.#held);
+    for (const topic of held) {
+      // oxlint-disable-next-line no-await-in-loop -- the next one is written when the last one is out: that is the bound
+      if (this.queuedBytes > 0) await this.writable();
+      if (!this.open) return;
+      if (topic.held !== undefined) this.#writeLatest(topic, topic.held);
+    }
+  }
+
+  /** Takes no milestone and no latest value from now on; what is written is still sent, and the caller ends it. */
+  seal(): void {
+    if (this.#state.kind === "open") this.#state = { kind: "sealed" };
   }
 
   /** Runs once after `delayMs` unless the session closes before. */
@@ -148,7 +180,7 @@ export class Session {
 
   /** Ends the response cleanly after what is queued; a peer that takes nothing is let go after a grace. */
   end(reason: CloseReason): void {
-    if (this.#state.kind !== "open") return;
+    if (!this.#writes) return;
     this.#state = { kind: "ending", reason };
     this.#wake();
     this.#options.sink.end();
@@ -158,14 +190,21 @@ export class Session {
   /** Lets go at once. */
   close(reason: CloseReason): void {
     if (this.#state.kind === "closed") return;
-    if (this.#state.kind === "open") this.#state = { kind: "ending", reason };
+    if (this.#writes) this.#state = { kind: "ending", reason };
     this.#options.sink.destroy();
+  }
+
+  get #writes(): boolean {
+    return this.#state.kind === "open" || this.#state.kind === "sealed";
   }
 
   #topic(name: string): Topic {
     let topic = this.#topics.get(name);
     if (topic === undefined) {
-      topic = { revision: -1, nextAtMs: 0, held: undefined };
+      const { latestAfterMs = 0 } = this.#options;
+      // A stream's first value goes out at once, a poll's waits for those that follow it closely.
+      const nextAtMs = latestAfterMs === 0 ? 0 : this.#openedAtMs + latestAfterMs;
+      topic = { revision: -1, nextAtMs, held: undefined };
       this.#topics.set(name, topic);
     }
     return topic;

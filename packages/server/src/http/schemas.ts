@@ -43,6 +43,27 @@ export const WATCH_MANY_SCHEMA: JsonSchema = {
   },
 };
 
+/** For the document alone, so no keyword that AJV would check; `poll-query.ts` does. */
+const STREAM_QUERY: JsonSchema = {
+  lastEventId: { description: "The cursor to resume from, where Last-Event-ID can't be sent" },
+  transport: {
+    description: "sse: one response that stays. poll: a response for whatever is new",
+    default: "sse",
+  },
+  wait: { description: "Seconds for which a poll is held at most, 0 to 60", default: 20 },
+  rev: { description: "What the last heartbeat of the poll before gave as rev; opaque" },
+};
+
+export const STREAM_QUERY_SCHEMA: JsonSchema = { type: "object", properties: STREAM_QUERY };
+
+export const STREAM_MANY_QUERY_SCHEMA: JsonSchema = {
+  type: "object",
+  properties: {
+    task: { description: "A task to watch; once for each, at most 100" },
+    ...STREAM_QUERY,
+  },
+};
+
 /** For the document alone; `report-body.ts` checks. */
 export const REPORT_SCHEMA: JsonSchema = {
   type: "object",

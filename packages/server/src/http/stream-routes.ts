@@ -1,7 +1,7 @@
 /**
  * The stream routes: what is decided before the first byte, and how a Fastify reply becomes a stream.
  *
- *   authorize → Accept → draining → Streams (resume, 404, 204) → sink: hijack, middleware → engine
+ *   authorize → Accept → transport → draining → Streams (resume, 404, 204) → sink: hijack, middleware → engine
  *
  * Promises: every refusal is a problem document; from the sink on nothing is answered but the stream. HEAD gets the headers a
  * stream would have, and ends. Refuses: a client that does not take text/event-stream (406), and anything new while draining (503).
@@ -11,17 +11,23 @@ import { LAST_EVENT_ID, STREAM_HEADERS } from "@holdfast/protocol";
 import { nodeSink, type SessionReport, type Sink } from "@holdfast/stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { HoldfastError } from "../errors.js";
+import type { ConnectionName } from "../tasks/deliveries.js";
 import type { StreamOutcome, StreamRequest } from "../tasks/streams.js";
 import type { Grant } from "./access.js";
 import { invalidField } from "./field-error.js";
 import { noBufferMiddleware } from "./no-buffer-middleware.js";
+import { parsePoll, type PollOf } from "./poll-query.js";
 import { toBatchId, toTaskId, type IdParams, type RouteContext } from "./route-context.js";
-import { WATCH_MANY_SCHEMA } from "./schemas.js";
+import { STREAM_MANY_QUERY_SCHEMA, STREAM_QUERY_SCHEMA, WATCH_MANY_SCHEMA } from "./schemas.js";
 import { describeStreamEnd, sseMiddleware, toLoggedPath } from "./sse-middleware.js";
 
 const MAX_TASKS = 100;
 const STREAM = { config: { stream: true }, exposeHeadRoute: false } as const;
-const SCHEMA = { summary: "Watch as text/event-stream", produces: ["text/event-stream"] } as const;
+const SCHEMA = {
+  summary: "Watch as text/event-stream",
+  produces: ["text/event-stream"],
+  querystring: STREAM_QUERY_SCHEMA,
+} as const;
 
 declare module "fastify" {
   interface FastifyContextConfig {
@@ -39,7 +45,7 @@ export function addStreamRoutes(app: FastifyInstance, context: RouteContext): vo
     app.get<{ Params: IdParams }>(url, { ...STREAM, schema: SCHEMA }, async (request, reply) => {
       const id = toTaskId(request.params.id);
       const grant = await request.authorize("watch", { taskId: id });
-      return await open(request, reply, grant, async (stream) => await streams.openTask(id, stream));
+      return await open(request, reply, "one", grant, async (stream) => await streams.openTask(id, stream));
     });
     app.head<{ Params: IdParams }>(url, { schema: { hide: true } }, async (request, reply) => {
       const id = toTaskId(request.params.id);
@@ -55,7 +61,7 @@ export function addStreamRoutes(app: FastifyInstance, context: RouteContext): vo
     async (request, reply) => {
       const id = toBatchId(request.params.id);
       const grant = await request.authorize("watch", { batchId: id });
-      return await open(request, reply, grant, async (stream) => await streams.openBatch(id, stream));
+      return await open(request, reply, "many", grant, async (stream) => await streams.openBatch(id, stream));
     },
   );
   app.head<{ Params: IdParams }>(
@@ -71,11 +77,11 @@ export function addStreamRoutes(app: FastifyInstance, context: RouteContext): vo
 
   app.get<{ Querystring: { task?: unknown } }>(
     "/stream",
-    { ...STREAM, schema: SCHEMA },
+    { ...STREAM, schema: { ...SCHEMA, querystring: STREAM_MANY_QUERY_SCHEMA } },
     async (request, reply) => {
       const ids = parseTaskList(request.query.task);
       const grant = await authorizeAll(request, ids);
-      return await open(request, reply, grant, async (stream) => await streams.openMany(ids, stream));
+      return await open(request, reply, "many", grant, async (stream) => await streams.openMany(ids, stream));
     },
   );
   app.head<{ Querystring: { task?: unknown } }>(
@@ -93,7 +99,7 @@ export function addStreamRoutes(app: FastifyInstance, context: RouteContext): vo
       const ids = request.body?.tasks;
       if (ids === undefined) throw invalidField("/tasks", "is missing; name 1 to 100 tasks");
       const grant = await authorizeAll(request, ids);
-      return await open(request, reply, grant, async (stream) => await streams.openMany(ids, stream));
+      return await open(request, reply, "many", grant, async (stream) => await streams.openMany(ids, stream));
     },
   );
 }
@@ -105,36 +111,44 @@ function opener(
 ): (
   request: FastifyRequest,
   reply: FastifyReply,
+  of: PollOf,
   grant: Grant,
   start: Start,
 ) => Promise<FastifyReply | undefined> {
   const { logger, metrics, draining } = context;
   const unbuffered = noBufferMiddleware();
 
-  const takeOver = (request: FastifyRequest, reply: FastifyReply, connection: string): Sink => {
+  const takeOver = (request: FastifyRequest, reply: FastifyReply, connection: ConnectionName): Sink => {
     reply.hijack();
     const { raw: response } = reply;
     for (const [name, value] of Object.entries(reply.getHeaders()))
       if (value !== undefined) response.setHeader(name, value);
-    const lines = { info: (line: object, text: string) => logger.info({ connection, ...line }, text) };
+    const lines = {
+      info: (line: object, text: string) => logger.info({ ...toLine(connection), ...line }, text),
+    };
     sseMiddleware({ logger: lines })(request.raw, response, () => undefined);
     unbuffered(request.raw, response, () => undefined);
     metrics.streamOpened();
     return nodeSink(response, {});
   };
 
-  return async (request, reply, grant, start) => {
+  return async (request, reply, of, grant, start) => {
     assertAcceptsStream(request);
+    const poll = parsePoll(request.query, of);
     if (draining()) {
       throw new HoldfastError("DRAINING", "the server is going away; come back in a moment", {
         retryAfterSeconds: 1,
       });
     }
-    const connection = randomBytes(9).toString("base64url");
+    const connection: ConnectionName = {
+      id: randomBytes(9).toString("base64url"),
+      transport: poll === undefined ? "sse" : "poll",
+    };
     try {
       const outcome = await start({
-        connection: { id: connection, transport: "sse" },
+        connection,
         lastEventId: readLastEventId(request),
+        poll,
         expiresAtMs: grant.expiresAtMs,
         sink: () => takeOver(request, reply, connection),
         onClose: (report: SessionReport) => {
@@ -144,7 +158,7 @@ function opener(
       });
       if (outcome === "stream") return undefined;
       logger.info(
-        { connection, path: toLoggedPath(request.raw) },
+        { ...toLine(connection), path: toLoggedPath(request.raw) },
         "no stream: the client has had the ending",
       );
       return await reply.code(204).send();
@@ -156,6 +170,11 @@ function opener(
       return undefined;
     }
   };
+}
+
+/** What every line about a connection begins with. */
+function toLine({ id, transport }: ConnectionName): object {
+  return { connection: id, transport };
 }
 
 async function sendHead(request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {

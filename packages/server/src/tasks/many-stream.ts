@@ -17,6 +17,7 @@ import type { GateOptions, HistoryPage, Milestone, Session } from "@holdfast/str
 import type { Mark } from "../stores/store.js";
 import type { WatchedBatch } from "./batches.js";
 import { accountedFor, encodeGap, type ResumePoint } from "./resume-point.js";
+import type { ChangedSince } from "./revisions.js";
 import {
   encodeJsonFrame,
   openStream,
@@ -60,7 +61,9 @@ export function openManyStream(
     }
   }
   const from = point.kind === "resumed" ? point.mark : beforeFirstEnding(ended, sources.newest);
-  const stream = new ManyStream(options, { ...sources, rows }, point, from);
+  const rev = request.poll?.rev;
+  const unseen = rev === undefined || point.kind !== "resumed" ? undefined : toUnseen(options, rev);
+  const stream = new ManyStream(options, { ...sources, rows, unseen }, point, from);
   const connected: ConnectedManyData = {
     batchId: batch?.id ?? null,
     taskIds: rows.map((row) => row.id),
@@ -73,6 +76,11 @@ export function openManyStream(
     request,
     connected,
     gap: encodeGap(point, null, from.cursor),
+    poll: {
+      atOnce: point.kind !== "resumed",
+      changed: unseen !== undefined && rows.some(({ id }) => unseen(id)),
+      revision: () => options.revisions.token,
+    },
     channels: batch === null ? connected.taskIds.map(taskChannel) : [batchChannel(batch.id)],
     taskIds: stream.taskIds,
     gate: (session) => stream.start(session),
@@ -90,9 +98,17 @@ function beforeFirstEnding(ended: readonly TaskRow[], newest: Mark): Mark {
   return first;
 }
 
+/** [wire: poll-rev] What a client that polls has not been told yet; a `rev` that says nothing has seen nothing. */
+function toUnseen({ revisions }: StreamsOptions, rev: string): ChangedSince {
+  return revisions.since(rev) ?? ((): boolean => true);
+}
+
+/** `unseen` undefined: snapshots of all tasks, and they stand for their progress. */
+type ShownSources = ManySources & { readonly unseen: ChangedSince | undefined };
+
 class ManyStream {
   readonly #options: StreamsOptions;
-  readonly #sources: ManySources;
+  readonly #sources: ShownSources;
   readonly #point: ResumePoint;
   readonly #from: Mark;
   readonly #known: Set<TaskId>;
@@ -102,7 +118,7 @@ class ManyStream {
   #watched: WatchedBatch | undefined;
   #live = false;
 
-  constructor(options: StreamsOptions, sources: ManySources, point: ResumePoint, from: Mark) {
+  constructor(options: StreamsOptions, sources: ShownSources, point: ResumePoint, from: Mark) {
     this.#options = options;
     this.#sources = sources;
     this.#point = point;
@@ -133,6 +149,7 @@ class ManyStream {
       onSent: (event) => this.#sent(session, event),
       onLive: () => {
         this.#live = true;
+        this.#tellUnseen(session);
         const sums = batch === null ? undefined : batches.latest(batch.id);
         if (sums !== undefined) session.latest(sums);
         this.#endIfDone(session);
@@ -147,13 +164,29 @@ class ManyStream {
 
   *#preamble(session: Session): Generator<Uint8Array> {
     for (const one of this.#sources.unavailable) yield encodeJsonFrame("unavailable", one);
-    for (const row of this.#sources.rows) yield this.#snapshot(session, row);
+    const { unseen } = this.#sources;
+    // Where there is a gap the snapshots of all tasks stand for it, whatever the client has seen.
+    const all = unseen === undefined || accountedFor(this.#point) > 0;
+    for (const row of this.#sources.rows) {
+      if (all || unseen(row.id)) yield this.#snapshot(session, row);
+    }
+  }
+
+  /** To whoever polls, a change is a `progress`, as on a stream that stays; a snapshot does not stand for it. */
+  #tellUnseen(session: Session): void {
+    const { unseen, rows } = this.#sources;
+    const { tasks } = this.#options;
+    if (unseen === undefined) return;
+    for (const row of rows) {
+      const latest = unseen(row.id) ? tasks.latest(tasks.peek(row.id) ?? row) : undefined;
+      if (latest !== undefined) session.latest(latest);
+    }
   }
 
   #snapshot(session: Session, row: TaskRow): Uint8Array {
     const { tasks } = this.#options;
     const newest = tasks.peek(row.id) ?? row;
-    session.shown(row.id, newest.rev);
+    if (this.#sources.unseen?.(row.id) !== true) session.shown(row.id, newest.rev);
     return encodeJsonFrame("snapshot", { task: tasks.toWire(newest) } satisfies SnapshotData);
   }
 

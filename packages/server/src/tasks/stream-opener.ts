@@ -6,6 +6,7 @@ import {
   encodeComment,
   encodeFrame,
   Gate,
+  PollGate,
   toFrameBytes,
   type GateOptions,
   type HistoryPage,
@@ -18,6 +19,7 @@ import type { MilestoneQuery, Store } from "../stores/store.js";
 import type { Batches } from "./batches.js";
 import type { ConnectionName, Deliveries } from "./deliveries.js";
 import { toMilestone } from "./milestone-frame.js";
+import type { Revisions } from "./revisions.js";
 import { toSeconds } from "./task-wire.js";
 import type { Tasks } from "./tasks.js";
 
@@ -27,7 +29,9 @@ export interface StreamsOptions {
   readonly tasks: Tasks;
   readonly batches: Batches;
   readonly deliveries: Deliveries;
+  readonly revisions: Revisions;
   readonly heartbeatMs: number;
+  readonly progressIntervalMs: number;
   /** `retry:` of every stream. */
   readonly reconnectMs: number;
   /** Unix milliseconds. */
@@ -35,9 +39,18 @@ export interface StreamsOptions {
   readonly onError: (error: unknown, doing: string) => void;
 }
 
+/** The stream ends as soon as it has something to say. [wire: poll] */
+export interface PollRequest {
+  readonly waitMs: number;
+  /** What the last answer gave as `rev`; undefined when the client has none. */
+  readonly rev: string | undefined;
+}
+
 export interface StreamRequest {
   readonly connection: ConnectionName;
   readonly lastEventId: string | undefined;
+  /** Undefined: a stream that stays. */
+  readonly poll: PollRequest | undefined;
   /** Called only when a stream really starts. */
   readonly sink: () => Sink;
   /** When the client's token expires; the stream ends then. */
@@ -58,8 +71,22 @@ export interface StreamPlan {
   readonly taskIds: Iterable<TaskId>;
   /** Called once, before the subscription. */
   readonly gate: (session: Session) => Omit<GateOptions, "session">;
+  /** Used when the request is a poll. */
+  readonly poll: PollPlan;
   readonly onClose?: () => void;
 }
+
+export interface PollPlan {
+  /** The client knows nothing yet, or has to be told of a gap. */
+  readonly atOnce: boolean;
+  /** What the client's `rev` says differs from how things stand. */
+  readonly changed: boolean;
+  /** What the client hands back as `rev` when it has seen all that was published. */
+  readonly revision: () => string;
+}
+
+// What a page of a poll may bring in milestones: a minute of a busy task, and half a second on a bad mobile link.
+const MAX_PAGE_BYTES = 262_144;
 
 export function openStream(options: StreamsOptions, plan: StreamPlan): void {
   const { engine, deliveries, reconnectMs, now, onError } = options;
@@ -73,19 +100,25 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
   // oxlint-disable-next-line unicorn/consistent-function-scoping -- replaced as soon as there is a subscription
   let unsubscribe = (): void => undefined;
   const followed = deliveries.follow(request.connection);
+  const heartbeat = (cursor: string): HeartbeatData => {
+    const timestampMs = now();
+    return {
+      timestamp: toSeconds(timestampMs),
+      timestampMs,
+      cursor: cursor as HeartbeatData["cursor"],
+      producerSeenMs: producerSeenMs(options, plan.taskIds),
+    };
+  };
+  let poll: PollGate | undefined;
   const session = engine.open({
     sink: request.sink(),
     first: toFrameBytes(first + plan.gap),
     cursor: connected.cursor,
-    heartbeat: ({ cursor }) => {
-      const timestampMs = now();
-      return encodeJsonFrame("heartbeat", {
-        timestamp: toSeconds(timestampMs),
-        timestampMs,
-        cursor: cursor as HeartbeatData["cursor"],
-        producerSeenMs: producerSeenMs(options, plan.taskIds),
-      } satisfies HeartbeatData);
-    },
+    heartbeat: ({ cursor }) => encodeJsonFrame("heartbeat", heartbeat(cursor)),
+    ...(request.poll !== undefined && {
+      latestAfterMs: options.progressIntervalMs,
+      onFull: () => poll?.full(),
+    }),
     onClose: (report) => {
       unsubscribe();
       followed.closed(report);
@@ -99,16 +132,29 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
       session.end("token-expired");
     });
   }
-  const { onSent, ...gateOptions } = plan.gate(session);
-  const gate = new Gate({
+  const { onSent, ...planned } = plan.gate(session);
+  const gateOptions: GateOptions = {
     session,
-    ...gateOptions,
+    ...planned,
     onSent: (event) => {
       // A session that had no room for it has closed, and stands where it stood.
       if (event.ending && session.cursor === event.cursor) followed.sent(event.topic as TaskId, session);
       onSent?.(event);
     },
-  });
+  };
+  if (request.poll !== undefined) {
+    poll = new PollGate({
+      ...gateOptions,
+      ...plan.poll,
+      waitMs: request.poll.waitMs,
+      progressIntervalMs: options.progressIntervalMs,
+      maxPageBytes: MAX_PAGE_BYTES,
+      last: (rev) =>
+        encodeJsonFrame("heartbeat", { ...heartbeat(session.cursor), ...(rev !== undefined && { rev }) }),
+      onError: (error) => onError(error, "ending a poll"),
+    });
+  }
+  const gate = poll ?? new Gate(gateOptions);
   unsubscribe = engine.hub.subscribe(plan.channels, gate);
   gate.open().catch((error: unknown) => {
     onError(error, "reading history for a stream");

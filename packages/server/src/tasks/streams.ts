@@ -27,7 +27,7 @@ import type { TaskRow } from "./task-row.js";
 import { toSeconds } from "./task-wire.js";
 import { taskChannel } from "./tasks.js";
 
-export type { StreamOutcome, StreamRequest, StreamsOptions } from "./stream-opener.js";
+export type { PollRequest, StreamOutcome, StreamRequest, StreamsOptions } from "./stream-opener.js";
 
 // Milestones read at a time: about 32 KiB, half of what a connection may hold.
 const PAGE = 100;
@@ -63,14 +63,23 @@ export class Streams {
       heartbeatMs,
       task: tasks.toWire(row),
     };
+    const rev = request.poll?.rev;
+    const changed = rev !== undefined && Number(rev) !== row.rev;
     openStream(this.#options, {
       request,
       connected,
       gap: encodeGap(point, id, from.cursor),
+      poll: {
+        atOnce: point.kind !== "resumed",
+        changed,
+        revision: () => String((tasks.peek(id) ?? row).rev),
+      },
       channels: [taskChannel(id)],
       taskIds: [id],
       gate: (session) => {
-        session.shown(id, row.rev);
+        // To whoever polls, a change is a `progress`, as on a stream that stays; the snapshot of `connected` does not stand for it.
+        const unheard = changed ? tasks.latest(row) : undefined;
+        if (unheard === undefined) session.shown(id, row.rev);
         return {
           after: from.position,
           accountedFor: accountedFor(point),
@@ -79,6 +88,9 @@ export class Streams {
             await readHistory(store, { of, after, limit: PAGE, endingsOnlyUpTo: 0 }),
           onSent: ({ ending }) => {
             if (ending) session.end("completed");
+          },
+          onLive: () => {
+            if (unheard !== undefined) session.latest(unheard);
           },
         };
       },

@@ -139,6 +139,11 @@ export class Tasks {
     return toTask(row, this.#speed(row), this.#options.basePath);
   }
 
+  /** The `progress` event of the row; undefined when it has ended and has none. */
+  latest(row: TaskRow): Latest | undefined {
+    return isTerminal(row.status) ? undefined : this.#latest(row);
+  }
+
   /** Throws what the lifecycle refuses. */
   async command(id: TaskId, command: Command): Promise<TaskRow> {
     return await this.commands(id, [command]);
@@ -321,11 +326,14 @@ export class Tasks {
     const live = this.#live.get(row.id);
     if (live !== undefined) live.toldSpeed = live.speed(now());
     if (!channels.some((name) => hub.listeners(name) > 0)) return;
-    const encode = (): Uint8Array => {
-      const data = JSON.stringify(toProgress(row, this.#speed(row), now()));
+    hub.publishLatest(channels, this.#latest(row));
+  }
+
+  #latest(row: TaskRow): Latest {
+    return new Latest(row.id, row.rev, () => {
+      const data = JSON.stringify(toProgress(row, this.#speed(row), this.#options.now()));
       return toFrameBytes(encodeFrame({ event: "progress", data }));
-    };
-    hub.publishLatest(channels, new Latest(row.id, row.rev, encode));
+    });
   }
 
   #channels(row: TaskRow): string[] {

@@ -11,7 +11,8 @@ import { Deadlines } from "../tasks/deadlines.js";
 import { Deliveries } from "../tasks/deliveries.js";
 import type { LifecycleSettings } from "../tasks/lifecycle.js";
 import type { NewTask } from "../tasks/new-task.js";
-import { Streams, type StreamOutcome, type StreamRequest } from "../tasks/streams.js";
+import { Revisions } from "../tasks/revisions.js";
+import { Streams, type PollRequest, type StreamOutcome, type StreamRequest } from "../tasks/streams.js";
 import type { TaskRow } from "../tasks/task-row.js";
 import { Tasks } from "../tasks/tasks.js";
 
@@ -56,18 +57,24 @@ export class Service {
       maxStreamAgeMs: 1_800_000,
       reconnectMs: 1_000,
       onError,
+      // Else one stream in some thousand beats within the first milliseconds, amid what a test expects.
+      random: () => 0,
     });
     const { hub } = this.engine;
     this.tasks = new Tasks({ store, hub, settings: SETTINGS, basePath: "", now, onError });
     this.batches = new Batches({ store, tasks: this.tasks, hub, basePath: "", now });
     this.deliveries = new Deliveries({ store, now, onError });
+    const revisions = new Revisions();
+    this.tasks.onRow(({ id }) => revisions.changed(id));
     this.streams = new Streams({
       deliveries: this.deliveries,
       engine: this.engine,
       store,
       tasks: this.tasks,
       batches: this.batches,
+      revisions,
       heartbeatMs: 10_000,
+      progressIntervalMs: 0,
       reconnectMs: 1_000,
       now,
       onError,
@@ -114,16 +121,25 @@ export class Service {
     hold.release();
   }
 
-  async watch(id: TaskId, lastEventId?: string): Promise<Watching> {
-    return await this.#open(lastEventId, async (request) => await this.streams.openTask(id, request));
+  async watch(id: TaskId, lastEventId?: string, poll?: PollRequest): Promise<Watching> {
+    return await this.#open(
+      { lastEventId, poll },
+      async (request) => await this.streams.openTask(id, request),
+    );
   }
 
-  async watchBatch(id: BatchId, lastEventId?: string): Promise<Watching> {
-    return await this.#open(lastEventId, async (request) => await this.streams.openBatch(id, request));
+  async watchBatch(id: BatchId, lastEventId?: string, poll?: PollRequest): Promise<Watching> {
+    return await this.#open(
+      { lastEventId, poll },
+      async (request) => await this.streams.openBatch(id, request),
+    );
   }
 
-  async watchMany(ids: readonly string[], lastEventId?: string): Promise<Watching> {
-    return await this.#open(lastEventId, async (request) => await this.streams.openMany(ids, request));
+  async watchMany(ids: readonly string[], lastEventId?: string, poll?: PollRequest): Promise<Watching> {
+    return await this.#open(
+      { lastEventId, poll },
+      async (request) => await this.streams.openMany(ids, request),
+    );
   }
 
   async close(): Promise<void> {
@@ -135,15 +151,15 @@ export class Service {
   }
 
   async #open(
-    lastEventId: string | undefined,
+    asked: Pick<StreamRequest, "lastEventId" | "poll">,
     open: (request: StreamRequest) => Promise<StreamOutcome>,
   ): Promise<Watching> {
     const sink = new PaperSink();
     const reports: SessionReport[] = [];
     this.#connections += 1;
     const outcome = await open({
-      connection: { id: `c${this.#connections}`, transport: "sse" },
-      lastEventId,
+      connection: { id: `c${this.#connections}`, transport: asked.poll === undefined ? "sse" : "poll" },
+      ...asked,
       sink: () => sink,
       expiresAtMs: null,
       onClose: (report) => void reports.push(report),
