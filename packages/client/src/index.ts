@@ -10,6 +10,7 @@ export {
   StreamStateEvent,
   type StreamErrorInfo,
   type StreamStateInfo,
+  type StreamTransport,
 } from "./stream-event.js";
 export { type StableEventSourceOptions } from "./stream-options.js";
 export { type CloseReason, type LossReason, type StateReason, type StreamStateKind } from "./stream-state.js";

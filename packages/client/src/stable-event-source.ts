@@ -10,8 +10,10 @@
  */
 import type { StreamEvents } from "@holdfast/protocol";
 import type { EventSourceMessage } from "eventsource-parser";
-import { Connection, type ConnectionSink } from "./connection.js";
+import { Connection, type ConnectionRequest, type ConnectionSink } from "./connection.js";
+import { readField } from "./json-field.js";
 import { resolveUrl } from "./option-check.js";
+import { PollConnection } from "./poll-connection.js";
 import { ReplayFilter } from "./replay-filter.js";
 import {
   StreamErrorEvent,
@@ -78,7 +80,7 @@ export class StableEventSource extends EventTarget {
   readonly #handled = new Set<string>();
   readonly #release: () => void;
   #state: StreamState = INITIAL_STATE;
-  #connection: Connection | undefined;
+  #connection: Connection | PollConnection | undefined;
   #cancelWait: (() => void) | undefined;
   #cancelHealth: (() => void) | undefined;
   #lastEventId: string;
@@ -127,7 +129,7 @@ export class StableEventSource extends EventTarget {
       reason: state.reason,
       attempt: state.memory.failures,
       nextAttemptAt: state.kind === "waiting" ? state.nextAttemptAtMs : null,
-      transport: "sse",
+      transport: this.#settings.transport,
     };
   }
 
@@ -273,8 +275,7 @@ export class StableEventSource extends EventTarget {
   }
 
   #connect(): void {
-    const { method, body, headers, withCredentials, connectTimeoutMs, environment } = this.#settings;
-    this.#filter.begin();
+    const { transport, environment } = this.#settings;
     const sink: ConnectionSink = {
       opened: (origin) => {
         this.#origin = origin;
@@ -284,21 +285,26 @@ export class StableEventSource extends EventTarget {
       retry: (retryMs) => this.#take({ kind: "retry", retryMs }),
       end: (end) => this.#take(end),
     };
-    this.#connection = new Connection(
-      {
-        url: this.url,
-        method,
-        body,
-        headers,
-        withCredentials,
-        fetch: this.#settings.fetch,
-        lastEventId: this.#lastEventId,
-        connectTimeoutMs,
-        silenceMs: this.#silenceMs,
-      },
-      sink,
-      environment,
-    );
+    this.#connection =
+      transport === "poll"
+        ? new PollConnection(() => this.#compose(), sink, environment)
+        : new Connection(this.#compose(), sink, environment);
+  }
+
+  #compose(): ConnectionRequest {
+    const { method, body, headers, withCredentials, connectTimeoutMs } = this.#settings;
+    this.#filter.begin();
+    return {
+      url: this.url,
+      method,
+      body,
+      headers,
+      withCredentials,
+      fetch: this.#settings.fetch,
+      lastEventId: this.#lastEventId,
+      connectTimeoutMs,
+      silenceMs: this.#silenceMs,
+    };
   }
 
   #deliver({ event: type = "message", data, id }: EventSourceMessage): void {
@@ -331,16 +337,10 @@ export class StableEventSource extends EventTarget {
   }
 }
 
-/** A finite number ≥ 0 of that name in a JSON object; undefined where there is none, as on a foreign stream. */
+/** A finite number ≥ 0 of that name in a JSON object. */
 function readNumber(data: string, name: string): number | undefined {
-  try {
-    const value: unknown = JSON.parse(data);
-    const field: unknown = typeof value === "object" && value !== null ? Reflect.get(value, name) : undefined;
-    return typeof field === "number" && Number.isFinite(field) && field >= 0 ? field : undefined;
-  } catch {
-    // A foreign stream may use our names for anything.
-    return undefined;
-  }
+  const field = readField(data, name);
+  return typeof field === "number" && Number.isFinite(field) && field >= 0 ? field : undefined;
 }
 
 function describe(info: StreamStateInfo, url: string): string {

@@ -32,6 +32,9 @@ export class StreamMessageEvent<T = unknown> extends Event {
   }
 }
 
+/** How a stream comes: one response that stays, or a response for whatever is new. */
+export type StreamTransport = "sse" | "poll";
+
 /** Where the stream stands, for a line like "reconnecting in 3 s". */
 export interface StreamStateInfo {
   readonly state: StreamStateKind;
@@ -41,7 +44,7 @@ export interface StreamStateInfo {
   readonly attempt: number;
   /** Unix milliseconds; null unless `state` is `waiting`. */
   readonly nextAttemptAt: number | null;
-  readonly transport: "sse";
+  readonly transport: StreamTransport;
 }
 
 export class StreamStateEvent extends Event implements StreamStateInfo {
@@ -49,7 +52,7 @@ export class StreamStateEvent extends Event implements StreamStateInfo {
   readonly reason: StateReason;
   readonly attempt: number;
   readonly nextAttemptAt: number | null;
-  readonly transport: "sse";
+  readonly transport: StreamTransport;
 
   constructor(info: StreamStateInfo) {
     super("state");

@@ -3,7 +3,7 @@ import type { RequestBody } from "./connection.js";
 import { SYSTEM_ENVIRONMENT, type Environment } from "./environment.js";
 import { assertAtLeast, assertKnownOptions } from "./option-check.js";
 import type { RequestHeaders } from "./request-headers.js";
-import type { StreamMessageEvent } from "./stream-event.js";
+import type { StreamMessageEvent, StreamTransport } from "./stream-event.js";
 
 /** Key of what tests and this package's own watches pass along; not exported from the package. */
 export const INTERNALS: unique symbol = Symbol("holdfast.internals");
@@ -23,9 +23,11 @@ export interface StableEventSourceOptions {
   readonly retryDelay?: number;
   /** An object, or a function that is asked before every attempt, and once more at once after a 401. */
   readonly headers?: RequestHeaders;
-  /** Milliseconds until the answer's headers must have come; 10,000. */
+  /** How to ask, the first of them: `sse`, one response that stays; `poll`, a response for whatever is new. `["sse"]`. */
+  readonly transports?: readonly StreamTransport[];
+  /** Milliseconds until the answer's headers must have come; 10,000. Over `poll` on top of the 20 s that one may be held. */
   readonly connectTimeout?: number;
-  /** Milliseconds without a byte after which the connection counts as dead; 2.5 × the announced heartbeat, 45,000 until one is announced. */
+  /** Milliseconds without a byte after which the connection counts as dead; 2.5 × the announced heartbeat, 45,000 until one is announced. Over `poll` it is 20 s and `connectTimeout`. */
   readonly heartbeatTimeout?: number;
   /** GET. */
   readonly method?: string;
@@ -47,6 +49,7 @@ export interface StreamSettings {
   readonly maxRetries: number;
   readonly retryDelayMs: number;
   readonly headers: RequestHeaders | undefined;
+  readonly transport: StreamTransport;
   readonly connectTimeoutMs: number;
   /** Null: from the server's announcement. */
   readonly silenceMs: number | null;
@@ -65,6 +68,7 @@ const KNOWN: { readonly [K in Extract<keyof StableEventSourceOptions, string>]-?
   maxRetries: true,
   retryDelay: true,
   headers: true,
+  transports: true,
   connectTimeout: true,
   heartbeatTimeout: true,
   method: true,
@@ -79,6 +83,19 @@ function toDebug(debug: StableEventSourceOptions["debug"]): (line: string) => vo
   if (typeof debug === "function") return debug;
   // oxlint-disable-next-line no-console -- asked for by `debug: true`
   return debug === true ? (line) => console.debug(`[holdfast] ${line}`) : () => undefined;
+}
+
+function toTransport(transports: readonly StreamTransport[]): StreamTransport {
+  const known: readonly string[] = ["sse", "poll"];
+  const named: readonly StreamTransport[] = Array.isArray(transports) ? transports : [];
+  const [first] = named;
+  if (first === undefined || named.some((name) => !known.includes(name))) {
+    throw new HoldfastClientError(
+      "INVALID_OPTION",
+      `transports must name one or more of ${known.join(", ")}: got ${JSON.stringify(transports)}`,
+    );
+  }
+  return first;
 }
 
 /** Throws UNKNOWN_OPTION or INVALID_OPTION. */
@@ -106,6 +123,7 @@ export function resolveStreamOptions(options: StableEventSourceOptions): StreamS
     maxRetries,
     retryDelayMs: retryDelay,
     headers: options.headers,
+    transport: toTransport(options.transports ?? ["sse"]),
     connectTimeoutMs: connectTimeout,
     silenceMs: heartbeatTimeout ?? null,
     method,

@@ -62,9 +62,8 @@ class Resources {
   follow(before: StreamState, input: StreamInput, effects: readonly StreamEffect[]): void {
     // A connection that reports its end, and a timer that has fired, are gone by themselves.
     const live = before.kind === "connecting" || before.kind === "open";
-    if (live && (input.kind === "lost" || input.kind === "refused" || input.kind === "done")) {
-      if (!(before.kind === "open" && input.kind !== "lost")) this.connections--;
-    }
+    if (live && (input.kind === "lost" || input.kind === "refused" || input.kind === "done"))
+      this.connections--;
     if (before.kind === "waiting" && input.kind === "timer") this.timers--;
     for (const { kind } of effects) {
       if (kind === "connect") this.connections++;

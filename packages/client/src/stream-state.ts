@@ -296,7 +296,10 @@ const closeLive = ({ memory }: StreamState, { reason }: InputOf<"close">): Step 
 const closeWait = ({ memory }: StreamState, { reason }: InputOf<"close">): Step =>
   closed(memory, reason, [{ kind: "cancelWait" }]);
 
-/** `drain` and `retry:` in `connecting` can't happen: nothing is read before `opened`. They stay, as all that is late does. */
+/**
+ * `drain` and `retry:` in `connecting` can't happen: nothing is read before `opened`. They stay, as all that is late does.
+ * `done` and `refused` in `open` come over polls, where one of many answers may say so.
+ */
 const TABLE: { readonly [S in StreamStateKind]: { readonly [I in InputKind]: Cell<S, I> } } = {
   idle: {
     start: begin,
@@ -329,8 +332,8 @@ const TABLE: { readonly [S in StreamStateKind]: { readonly [I in InputKind]: Cel
   open: {
     start: stay,
     opened: stay,
-    done: stay,
-    refused: stay,
+    done: finish,
+    refused: refuse,
     lost: lose,
     event: settle,
     healthy: settle,

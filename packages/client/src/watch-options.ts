@@ -26,6 +26,7 @@ const KNOWN: { readonly [K in Extract<keyof WatchOptions, string>]-?: true } = {
   maxRetries: true,
   retryDelay: true,
   headers: true,
+  transports: true,
   connectTimeout: true,
   heartbeatTimeout: true,
   fetch: true,
