@@ -11,6 +11,7 @@ import { parseRetryAfterMs } from "./backoff.js";
 import { HoldfastClientError } from "./client-error.js";
 import { withDeadline } from "./deadline.js";
 import type { Environment } from "./environment.js";
+import { HeartbeatProof } from "./heartbeat-proof.js";
 import { readProblem, type Problem } from "./problem.js";
 import { readHeaders, type RequestHeaders } from "./request-headers.js";
 import { toVerdict } from "./response-verdict.js";
@@ -48,6 +49,7 @@ export class Connection {
   readonly #sink: ConnectionSink;
   readonly #environment: Environment;
   readonly #controller = new AbortController();
+  readonly #proof = new HeartbeatProof();
   #watchdog: Watchdog | undefined;
   #over = false;
 
@@ -166,7 +168,9 @@ export class Connection {
     const parser = createParser({
       maxBufferSize: MAX_EVENT_CHARS,
       onEvent: (message) => {
-        if (!this.#over) this.#sink.message(message);
+        if (this.#over) return;
+        if (this.#proof.holds(message)) this.#sink.message(message);
+        else this.#lose("missed");
       },
       onRetry: (retryMs) => {
         if (!this.#over) this.#sink.retry(retryMs);

@@ -28,6 +28,8 @@ export type LossReason =
   | "network"
   | "connect-timeout"
   | "silence"
+  /** A heartbeat told of an event that had not come. */
+  | "missed"
   | "status"
   | "content-type"
   | "headers"
