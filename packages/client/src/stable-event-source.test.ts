@@ -53,20 +53,6 @@ function closedFor(source: StableEventSource): Promise<StreamErrorEvent> {
   });
 }
 
-test("an event that was lost on the way is missed at the next heartbeat, and asked for again", async () => {
-  const hello = frame("connected", {}, "e-1-4");
-  const server = await serve(
-    stream(hello + frame("heartbeat", { cursor: "e-1-5" })),
-    stream(hello + frame("stage", {}, "e-1-5")),
-  );
-  const source = open(server.url);
-  const reasons: string[] = [];
-  source.addEventListener("state", ({ reason }) => void reasons.push(reason));
-  await next(source, "stage");
-  expect(reasons).toContain("missed");
-  expect(server.requests[1]?.headers["last-event-id"]).toBe("e-1-4");
-});
-
 describe("the EventSource interface", () => {
   test("data, id, origin and readyState are those of an EventSource", async () => {
     const server = await serve(stream("id: 7\ndata: one\ndata: two\n\n"));
