@@ -32,7 +32,7 @@ export const SETTINGS: LifecycleSettings = {
 export const HISTORY_MS = 86_400_000;
 
 export class Service {
-  readonly clock: { nowMs: number } = { nowMs: 1_700_000_000_000 };
+  readonly clock: { nowMs: number };
   #connections = 0;
   readonly store: MemoryStore;
   readonly errors: unknown[] = [];
@@ -45,9 +45,11 @@ export class Service {
   readonly controls: Controls;
   readonly deadlines: Deadlines;
 
-  constructor(historyPerTask?: number) {
+  /** `after`: the service that died and left its store. */
+  constructor(historyPerTask?: number, after?: Service) {
+    this.clock = after?.clock ?? { nowMs: 1_700_000_000_000 };
     const now = (): number => this.clock.nowMs;
-    this.store = new MemoryStore(now, historyPerTask);
+    this.store = after?.store ?? new MemoryStore(now, historyPerTask);
     const onError = (error: unknown): void => void this.errors.push(error);
     const { store } = this;
     this.engine = new StreamEngine({
@@ -143,11 +145,16 @@ export class Service {
   }
 
   async close(): Promise<void> {
+    await this.deliveries.store();
+    await this.die();
+    await this.store.close();
+  }
+
+  /** As a process does: its streams are cut by the caller, its store stays. */
+  async die(): Promise<void> {
     await this.deadlines.close();
     this.batches.stop();
-    await this.deliveries.store();
     await this.tasks.close();
-    await this.store.close();
   }
 
   async #open(
