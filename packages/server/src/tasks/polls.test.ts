@@ -1,7 +1,7 @@
 /**
  * Polls, and clients that change between polls and streams, over tasks, a store in memory and sinks of paper.
  */
-import type { BatchId } from "@holdfast/protocol";
+import type { BatchId, TaskId } from "@holdfast/protocol";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { until } from "../http/served.test.kit.js";
@@ -224,6 +224,28 @@ test("of many tasks a poll brings again those alone that have changed since its 
   expect(other.sink.data("snapshot")).toHaveLength(2);
   expect(one.id).not.toBe(two.id);
   hold.release();
+});
+
+test("a poll of a thousand tasks costs what has moved: their ids, and the tasks that did", async () => {
+  const batchId = "b" as BatchId;
+  const ids: TaskId[] = [];
+  for (let count = 0; count < 1_000; count += 1) ids.push((await service.job({ batchId })).id);
+  const [moved] = ids;
+  if (moved === undefined) throw new Error("no task");
+  await service.tasks.command(moved, report(1));
+  const first = await service.watchBatch(batchId, undefined, held());
+  await ended(first);
+  expect(first.sink.data("snapshot")).toHaveLength(1_000);
+  const waiting = service.watchBatch(batchId, cursorOf(first), held(revOf(first)));
+  await service.tasks.progress(moved, report(2));
+  const second = await waiting;
+  await ended(second);
+  expect(second.sink.data("progress")).toMatchObject([{ taskId: moved, done: 2 }]);
+  expect(second.sink.data("snapshot").length).toBeLessThanOrEqual(1);
+  const [{ bytes: whole } = { bytes: 0 }] = first.reports;
+  const [{ bytes } = { bytes: 0 }] = second.reports;
+  expect(bytes).toBeLessThan(30_000);
+  expect(whole).toBeGreaterThan(15 * bytes);
 });
 
 /** A client that keeps a cursor, a rev and what it has heard, and asks by stream or by poll. */
