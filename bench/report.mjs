@@ -21,6 +21,18 @@ export function round(value, digits) {
   return Math.round(value * 10 ** digits) / 10 ** digits;
 }
 
+/** @typedef {readonly [name: string, got: string | number, asked: string | number, ok: boolean]} Check */
+
+/** Prints the table and whether all are ok. @param {readonly Check[]} checks */
+export function judge(checks) {
+  console.log(`\n${"".padEnd(48)}${"measured".padStart(18)}${"asked".padStart(18)}`);
+  for (const [name, got, asked, ok] of checks)
+    console.log(
+      `${name.padEnd(48)}${String(got).padStart(18)}${String(asked).padStart(18)}  ${ok ? "ok" : "FAILED"}`,
+    );
+  return checks.every(([, , , ok]) => ok);
+}
+
 /** Returns the file's path. @param {string} bench @param {object} figures */
 export function writeResult(bench, figures) {
   const date = new Date().toISOString();

@@ -84,7 +84,7 @@ test("drain tells each client another time within the window, and resolves when 
   expect(Math.max(...times)).toBeLessThanOrEqual(5_000);
   expect(new Set(times).size).toBeGreaterThan(20);
   expect(reports.every(({ reason }) => reason === "drain")).toBe(true);
-  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0 });
+  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0, queuedBytes: 0, maxQueuedBytes: 0 });
 });
 
 test("ten thousand streams that come and go leave nothing behind", () => {
@@ -94,6 +94,6 @@ test("ten thousand streams that come and go leave nothing behind", () => {
     clock.advance(1_000);
     for (const sink of sinks) sink.destroy();
   }
-  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0 });
+  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0, queuedBytes: 0, maxQueuedBytes: 0 });
   expect(clock.pending).toBe(0);
 });

@@ -47,6 +47,10 @@ export interface EngineStats {
   readonly sessions: number;
   readonly channels: number;
   readonly timers: number;
+  /** Bytes above the kernel's buffers, of all sessions. */
+  readonly queuedBytes: number;
+  /** … of the one that holds most: what `maxQueueBytes` bounds. */
+  readonly maxQueuedBytes: number;
 }
 
 export class StreamEngine {
@@ -66,7 +70,19 @@ export class StreamEngine {
   }
 
   get stats(): EngineStats {
-    return { sessions: this.#sessions.size, channels: this.hub.size, timers: this.#wheel.size };
+    let queuedBytes = 0;
+    let maxQueuedBytes = 0;
+    for (const session of this.#sessions) {
+      queuedBytes += session.queuedBytes;
+      maxQueuedBytes = Math.max(maxQueuedBytes, session.queuedBytes);
+    }
+    return {
+      sessions: this.#sessions.size,
+      channels: this.hub.size,
+      timers: this.#wheel.size,
+      queuedBytes,
+      maxQueuedBytes,
+    };
   }
 
   /** Starts a stream on a response nothing was written to. */

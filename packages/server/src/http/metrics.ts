@@ -37,18 +37,7 @@ export class Metrics {
   constructor({ engine, store, tasks, controls, deliveries }: MetricsOptions) {
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
-    const open: Gauge = new Gauge({
-      name: "holdfast_streams_open",
-      help: "Streams open now",
-      registers,
-      collect: () => open.set(engine.stats.sessions),
-    });
-    const watched: Gauge = new Gauge({
-      name: "holdfast_channels_watched",
-      help: "Tasks and batches that at least one stream carries now",
-      registers,
-      collect: () => watched.set(engine.stats.channels),
-    });
+    this.#watchMemory(engine, tasks);
     const waits: Gauge = new Gauge({
       name: "holdfast_control_waits",
       help: "Producers that wait for a cancel now",
@@ -121,6 +110,35 @@ export class Metrics {
   close(): void {
     for (const stop of this.#stops) stop();
     this.#registry.clear();
+  }
+
+  /** All that grows with streams and must come back when they go: what a leak would show in. */
+  #watchMemory(engine: StreamEngine, tasks: Tasks): void {
+    const gauge = (name: string, help: string): Gauge =>
+      new Gauge({ name, help, registers: [this.#registry] });
+    // Registered first, and so asked first: one walk over the sessions sets all of them.
+    const open: Gauge = new Gauge({
+      name: "holdfast_streams_open",
+      help: "Streams open now",
+      registers: [this.#registry],
+      collect: () => {
+        const { stats } = engine;
+        open.set(stats.sessions);
+        channels.set(stats.channels);
+        timers.set(stats.timers);
+        queued.set(stats.queuedBytes);
+        most.set(stats.maxQueuedBytes);
+        inMemory.set(tasks.size);
+      },
+    });
+    const channels = gauge(
+      "holdfast_channels_watched",
+      "Tasks and batches that at least one stream carries now",
+    );
+    const timers = gauge("holdfast_stream_timers", "Entries of the timer wheel of streams");
+    const queued = gauge("holdfast_stream_queued_bytes", "Bytes of streams above the kernel's buffers");
+    const most = gauge("holdfast_stream_queued_bytes_max", "Bytes of the stream that holds most");
+    const inMemory = gauge("holdfast_tasks_in_memory", "Tasks held in memory");
   }
 
   #countEndings(store: Store): () => void {
