@@ -152,8 +152,8 @@ async function watch(url, id) {
   const cut = new Watcher(url, id);
   const slow = new Watcher(url, id);
   const leaving = new Watcher(url, id);
-  const untilMs = performance.now() + CONNECT_MS;
-  while ([steady, cut, slow, leaving].some((one) => !one.connected) && performance.now() < untilMs)
+  const giveUpMs = performance.now() + CONNECT_MS;
+  while ([steady, cut, slow, leaving].some((one) => !one.connected) && performance.now() < giveUpMs)
     await pause(10);
   return {
     /** @param {number} step */

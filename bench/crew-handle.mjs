@@ -10,9 +10,9 @@ import { fileURLToPath } from "node:url";
  * @property {() => Promise<void>} kill SIGKILL; resolves when it has gone
  */
 
-/** @param {string} script beside this file @param {readonly string[]} [prefix] a command that runs node, such as `ip netns exec name` @returns {CrewHandle} */
+/** @param {URL} script @param {readonly string[]} [prefix] a command that runs node, such as `ip netns exec name` @returns {CrewHandle} */
 export function startCrew(script, prefix = []) {
-  const path = fileURLToPath(new URL(script, import.meta.url));
+  const path = fileURLToPath(script);
   const [command, ...rest] = [...prefix, process.execPath];
   const child = fork(path, {
     execPath: command,
@@ -29,11 +29,12 @@ export function startCrew(script, prefix = []) {
     const waiter = waiting.get(call);
     waiting.delete(call);
     if (error === undefined) waiter?.resolve(value);
-    else waiter?.reject(new Error(`${script}: ${error}`));
+    else waiter?.reject(new Error(`${script.pathname}: ${error}`));
   });
   child.once("exit", (code, signal) => {
     process.off("exit", kill);
-    for (const { reject } of waiting.values()) reject(new Error(`${script} ended with ${code ?? signal}`));
+    for (const { reject } of waiting.values())
+      reject(new Error(`${script.pathname} ended with ${code ?? signal}`));
     waiting.clear();
   });
   return {

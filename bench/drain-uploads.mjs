@@ -1,12 +1,13 @@
 /**
- * Uploads of the drain bench that run while the server goes away: by tus-js-client in chunks, and by one slow body for each, as a slow link sends it.
+ * Uploads of the drain bench that run while the server goes away: by our client in chunks (tus-js-client below it), and by one slow body for each,
+ * as a slow link sends it.
  *
  * Both go on where the server says that it is. Resolves when the last byte was taken; rejects after two minutes.
  */
 import { randomBytes } from "node:crypto";
 import { request as openRequest } from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
-import { Upload } from "tus-js-client";
+import { upload } from "@holdfast/client/upload";
 
 const MAX_MS = 120_000;
 const PIECE_BYTES = 16_384;
@@ -15,26 +16,29 @@ const TUS = { "Tus-Resumable": "1.0.0" };
 /** @typedef {{ id: string, bytes: Buffer, resumes: number }} Sent */
 
 /** @param {string} url @param {string} id @param {{ bytes: number, seconds: number }} size @returns {Promise<Sent>} */
-export async function uploadByTusClient(url, id, { bytes: count, seconds }) {
+export async function uploadByClient(url, id, { bytes: count, seconds }) {
   const bytes = randomBytes(count);
   const chunkSize = 262_144;
   const pauseMs = (seconds * 1_000) / Math.ceil(count / chunkSize);
   let resumes = 0;
-  await new Promise((resolve, reject) => {
-    const upload = new Upload(bytes, {
-      endpoint: `${url}/api/v1/uploads`,
-      metadata: { filename: `${id}.bin`, taskId: id },
-      chunkSize,
-      retryDelays: [200, 500, 1_000, 1_000, 1_000, 2_000, 2_000, 2_000],
-      onBeforeRequest: async (request) => {
-        if (request.getMethod() === "HEAD") resumes += 1;
-        await pause(pauseMs);
-      },
-      onError: reject,
-      onSuccess: () => resolve(undefined),
-    });
-    upload.start();
+  const sent = upload(new Uint8Array(bytes), {
+    baseUrl: `${url}/api/v1`,
+    taskId: id,
+    filename: `${id}.bin`,
+    chunkSize,
+    // Asked before each request: that is the pace.
+    headers: async () => {
+      await pause(pauseMs);
+      return {};
+    },
+    signal: AbortSignal.timeout(MAX_MS),
   });
+  let retrying = false;
+  sent.subscribe(() => {
+    if (sent.retry !== null && !retrying) resumes += 1;
+    retrying = sent.retry !== null;
+  });
+  await sent.done;
   return { id, bytes, resumes };
 }
 

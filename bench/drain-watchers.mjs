@@ -1,8 +1,8 @@
 /**
  * Thousands of watchers of the drain bench, in a process of their own. They do as `@holdfast/client` does, and some are it.
  *
- * A watcher comes back after the `reconnectInMs` of `drain`. Whatever fails after that is a backoff with full jitter, base 1 s (the server's `retry:`),
- * twice as much each time, at most 30 s, never below `Retry-After`. It asks with its cursor. What it heard is judged at the end:
+ * A watcher comes back after the `reconnectInMs` of `drain`. Whatever fails after that is a backoff with full jitter of 1 s (the server's `retry:`),
+ * from the eleventh time on twice as much each time, at most 30 s, never below `Retry-After`. It asks with its cursor. What it heard is judged at the end:
  * every step of its task once and in order, one ending, and how long it was without a stream.
  */
 import { setTimeout as pause } from "node:timers/promises";
@@ -13,6 +13,7 @@ import { SseSocket } from "./sse-socket.mjs";
 
 const BASE_MS = 1_000;
 const CAP_MS = 30_000;
+const ATTEMPTS_AT_BASE = 10;
 
 /**
  * What one of them heard.
@@ -71,14 +72,17 @@ takeOrders({
 
   ended: () => records.filter(({ endings }) => endings.length > 0).length,
 
-  /** @param {{ steps: number, windowMs: number }} order */
+  /** `steps` of each task. @param {{ steps: readonly number[], windowMs: number }} order */
   judge({ steps, windowMs }) {
+    const lostBy = (/** @type {Record} */ record, /** @type {number} */ index) =>
+      (steps[index % steps.length] ?? 0) - new Set(record.steps).size;
     const waits = records.flatMap(({ waitsMs }) => waitsMs);
     const told = records.flatMap(({ toldMs }) => toldMs ?? []);
-    // How even the times are that clients were told: the fullest tenth of the window beside the mean.
+    // How even the times are that clients were told: the fullest tenth beside the mean. The window begins when a restart may be over.
+    const soonestMs = Math.min(2_000, windowMs / 2);
     const tenths = Array.from({ length: 10 }, () => 0);
     for (const ms of told) {
-      const tenth = Math.min(9, Math.floor((ms / windowMs) * 10));
+      const tenth = Math.max(0, Math.min(9, Math.floor(((ms - soonestMs) / (windowMs - soonestMs)) * 10)));
       tenths[tenth] = (tenths[tenth] ?? 0) + 1;
     }
     const count = (/** @type {(record: Record) => boolean} */ is) => records.filter(is).length;
@@ -96,10 +100,13 @@ takeOrders({
         p99: round(percentile(waits, 0.99), 0),
         max: round(percentile(waits, 1), 0),
       },
-      maxWaitOfRealMs: round(Math.max(0, ...records.filter(({ real }) => real).flatMap(({ waitsMs }) => waitsMs)), 0),
+      maxWaitOfRealMs: round(
+        Math.max(0, ...records.filter(({ real }) => real).flatMap(({ waitsMs }) => waitsMs)),
+        0,
+      ),
       neverBack: count(({ goneSinceMs }) => goneSinceMs !== undefined),
       stepsHeard: records.reduce((sum, record) => sum + record.steps.length, 0),
-      lost: records.reduce((sum, record) => sum + steps - new Set(record.steps).size, 0),
+      lost: records.reduce((sum, record, index) => sum + lostBy(record, index), 0),
       repeated: records.reduce((sum, record) => sum + record.steps.length - new Set(record.steps).size, 0),
       reordered: count(({ steps: heard }) => heard.some((step, index) => step < (heard[index - 1] ?? 0))),
       endingsMissing: count(({ endings }) => endings.length === 0),
@@ -157,7 +164,7 @@ function watchBySocket(record, url, path, lastEventId, failures) {
       if (heard) record.brokenOff += 1;
       else record.failures += 1;
       const failed = heard ? 1 : failures + 1;
-      const ceilingMs = Math.min(CAP_MS, BASE_MS * 2 ** (failed - 1));
+      const ceilingMs = Math.min(CAP_MS, BASE_MS * 2 ** Math.max(0, failed - 1 - ATTEMPTS_AT_BASE));
       const floorMs = end.kind === "refused" ? end.retryAfterSeconds * 1_000 : 0;
       const topMs = floorMs === 0 ? ceilingMs : Math.max(ceilingMs, floorMs + BASE_MS);
       again(floorMs + Math.random() * (topMs - floorMs), failed);
@@ -170,9 +177,10 @@ function watchByClient(record, url) {
   const source = new StableEventSource(url);
   for (const event of ["connected", "drain", "step", "complete"])
     source.addEventListener(event, (message) => {
-      if ("data" in message) hear(record, event, String(message.data));
+      if ("data" in message) hear(record, event, message.data);
     });
   source.addEventListener("error", () => {
+    if (record.endings.length > 0) return; // 204 after it
     record.goneSinceMs ??= performance.now();
     record.failures += 1;
   });

@@ -9,7 +9,7 @@
  * Method. nginx from Debian (nginx.mjs) in front of the server; watchers in a process of their own (drain-watchers.mjs) on 20 tasks, whose
  * producers report all the time and repeat a report that met nobody, by its Idempotency-Key; uploads (drain-uploads.mjs) that take
  * longer than the restart. The wait of a watcher runs from `drain` (or from a stream that broke off) to the next `connected`, failed attempts
- * included. Then streams are let grow old: the ages at which they end must be spread, since all were opened at nearly the same time.
+ * included. Then streams are let grow old (drain-age.mjs).
  * The short form has 2,000 watchers and three seconds more.
  */
 import { createHash } from "node:crypto";
@@ -20,7 +20,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { comesTrue, post } from "./api.mjs";
 import { startCrew } from "./crew-handle.mjs";
-import { uploadByTusClient, uploadSlowly } from "./drain-uploads.mjs";
+import { measureAge } from "./drain-age.mjs";
+import { uploadByClient, uploadSlowly } from "./drain-uploads.mjs";
 import { startNginx } from "./nginx.mjs";
 import { judge, round, writeResult } from "./report.mjs";
 import { startHoldfast } from "./server-child.mjs";
@@ -45,7 +46,7 @@ const flags = [`--drain-window=${windowMs}ms`, "--min-free-disk=0B", "--heartbea
 let server = await startHoldfast(join(directory, "data"), flags);
 const port = Number(new URL(server.url).port);
 const nginx = await startNginx(join(directory, "nginx"), port);
-const crew = startCrew("drain-watchers.mjs");
+const crew = startCrew(new URL("drain-watchers.mjs", import.meta.url));
 try {
   process.exitCode = await run(nginx.url);
 } finally {
@@ -72,7 +73,7 @@ async function run(url) {
   for (let index = 0; index < 4; index += 1)
     await post(url, "/uploads", { id: `slow-${index}`, filename: "slow.bin", total: upload.bytes });
   const uploads = [
-    ...Array.from({ length: 4 }, async (_, index) => await uploadByTusClient(url, `tus-${index}`, upload)),
+    ...Array.from({ length: 4 }, async (_, index) => await uploadByClient(url, `client-${index}`, upload)),
     ...Array.from({ length: 4 }, async (_, index) => await uploadSlowly(url, `slow-${index}`, upload)),
   ];
   const sent = Promise.all(uploads);
@@ -93,37 +94,60 @@ async function run(url) {
   const files = await sent;
   producing.abort();
   const steps = await Promise.all(producers);
-  for (const id of taskIds) await post(url, `/tasks/${id}/events`, { type: "complete", data: { result: null } });
+  for (const id of taskIds)
+    await post(url, `/tasks/${id}/events`, { type: "complete", data: { result: null } });
   await comesTrue(async () => (await crew.call("ended")) === watchers, 20_000);
   const whole = await countWhole(url, files);
-  // Every task got as many, or `judge` would have to know whose is whose.
-  const heard = await crew.call("judge", { steps: Math.max(...steps), windowMs });
+  const heard = await crew.call("judge", { steps, windowMs });
   const longest = windowMs + graceMs;
+  const age = await measureAge(join(directory, "age"), short ? 1_000 : 100);
   const passed = judge([
+    ...age.checks,
     ["watchers connected", connected, watchers, connected === watchers],
     ["told by drain when to come back", heard.drained, watchers, heard.drained === watchers],
     ["streams that broke off without it", heard.brokenOff, 0, heard.brokenOff === 0],
     ["fullest tenth of the window", `× ${heard.fullestTenth}`, "≤ × 1.5", heard.fullestTenth <= 1.5],
-    ["longest wait", `${heard.waitMs.max} ms`, `≤ ${longest} ms`, heard.waitMs.max <= longest && heard.neverBack === 0],
-    ["… of a real client", `${heard.maxWaitOfRealMs} ms`, `≤ ${longest} ms`, heard.maxWaitOfRealMs <= longest],
+    [
+      "longest wait",
+      `${heard.waitMs.max} ms`,
+      `≤ ${longest} ms`,
+      heard.waitMs.max <= longest && heard.neverBack === 0,
+    ],
+    [
+      "… of a real client",
+      `${heard.maxWaitOfRealMs} ms`,
+      `≤ ${longest} ms`,
+      heard.maxWaitOfRealMs <= longest,
+    ],
     ["steps lost", heard.lost, 0, heard.lost === 0],
     ["steps repeated", heard.repeated, 0, heard.repeated === 0],
     ["watchers that heard them out of order", heard.reordered, 0, heard.reordered === 0],
-    ["endings missing or repeated", heard.endingsMissing + heard.endingsRepeated, 0, heard.endingsMissing + heard.endingsRepeated === 0],
+    [
+      "endings missing or repeated",
+      heard.endingsMissing + heard.endingsRepeated,
+      0,
+      heard.endingsMissing + heard.endingsRepeated === 0,
+    ],
     ["uploads whole by sha256", whole, uploads.length, whole === uploads.length],
-    ["uploads that had to resume", files.filter(({ resumes }) => resumes > 0).length, "≥ 4", files.filter(({ resumes }) => resumes > 0).length >= 4],
+    [
+      "uploads that had to resume",
+      files.filter(({ resumes }) => resumes > 0).length,
+      "≥ 4",
+      files.filter(({ resumes }) => resumes > 0).length >= 4,
+    ],
   ]);
   console.log(JSON.stringify(heard));
   const figures = {
     windowMs,
     stoppedAfterMs: round(stoppedMs, 0),
     upAgainAfterMs: round(upMs, 0),
-    steps: Math.max(...steps),
+    steps: steps.reduce((sum, one) => sum + one, 0),
     ...heard,
     uploads: uploads.length,
     uploadBytes: upload.bytes,
     uploadResumes: files.map(({ resumes }) => resumes),
     uploadsWhole: whole,
+    age: age.figures,
   };
   if (!short) console.log(`\n${writeResult("drain", { ...figures, passed })}`);
   return passed ? 0 : 1;
@@ -155,11 +179,14 @@ async function produce(url, id, signal) {
 async function countWhole(url, files) {
   let whole = 0;
   for (const { id, bytes } of files) {
-    const task = await (await fetch(`${url}/api/v1/uploads/${id}`)).json();
+    const task = /** @type {{ status: string }} */ (
+      await (await fetch(`${url}/api/v1/uploads/${id}`)).json()
+    );
     const content = Buffer.from(await (await fetch(`${url}/api/v1/uploads/${id}/content`)).arrayBuffer());
     const same = sha256(content) === sha256(bytes);
     if (task.status === "completed" && same) whole += 1;
-    else console.log(`${id}: ${task.status}, ${content.length} of ${bytes.length} bytes, sha256 equal: ${same}`);
+    else
+      console.log(`${id}: ${task.status}, ${content.length} of ${bytes.length} bytes, sha256 equal: ${same}`);
   }
   return whole;
 }

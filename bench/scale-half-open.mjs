@@ -61,7 +61,7 @@ export async function runHalfOpen({ dataDir }) {
     });
     const ofReset = Object.fromEntries(reasons);
     const left = await readMetrics(server.url);
-    const rest = ["holdfast_stream_timers", "holdfast_stream_channels", "holdfast_stream_queued_bytes"].map(
+    const rest = ["holdfast_stream_timers", "holdfast_channels_watched", "holdfast_stream_queued_bytes"].map(
       (name) => left.get(name) ?? Number.NaN,
     );
     const most = Math.max(byAge.mostBytes, byReset.mostBytes);
@@ -101,7 +101,7 @@ export async function runHalfOpen({ dataDir }) {
 async function strand(url, id, next) {
   ip("link", "set", OUTER, "up");
   await post(url, "/tasks", { id, total: 1_000_000 });
-  const fleet = startCrew("fleet.mjs", ["ip", "netns", "exec", NAMESPACE]);
+  const fleet = startCrew(new URL("fleet.mjs", import.meta.url), ["ip", "netns", "exec", NAMESPACE]);
   try {
     const openedMs = performance.now();
     const { connected } = await fleet.call("open", {

@@ -25,7 +25,7 @@ export async function runStreams({ dataDir, short, connections }) {
   const heartbeatMs = short ? 2_000 : 10_000;
   const tolerance = short ? 3 : 1;
   const server = await startHoldfast(dataDir, [`--heartbeat=${heartbeatMs}ms`]);
-  const fleet = startCrew("fleet.mjs");
+  const fleet = startCrew(new URL("fleet.mjs", import.meta.url));
   try {
     const { url } = server;
     await post(url, "/tasks", { id: "all" });

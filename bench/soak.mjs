@@ -70,7 +70,7 @@ const SERIES = [
   { name: "open files", read: metric("process_open_fds"), share: 0.1, amount: 10, unit: "", per: 1 },
   { name: "Node's timers", read: ({ timeouts }) => timeouts, share: 0.1, amount: 10, unit: "", per: 1 },
   { name: "stream timers", read: metric("holdfast_stream_timers"), share: 0.1, amount: 10, unit: "", per: 1 },
-  { name: "channels", read: metric("holdfast_stream_channels"), share: 0.1, amount: 10, unit: "", per: 1 },
+  { name: "channels", read: metric("holdfast_channels_watched"), share: 0.1, amount: 10, unit: "", per: 1 },
   // Kept for up to a minute after the last touch, which the short form does not last.
   {
     name: "tasks in memory",
@@ -98,7 +98,7 @@ const server = await startHoldfast(
   ["--heartbeat=1s", "--max-stream-age=20s", "--retention=15s", "--min-free-disk=0B"],
   { nodeFlags: ["--expose-gc", `--import=${probe}`] },
 );
-const churn = startCrew("churn.mjs");
+const churn = startCrew(new URL("churn.mjs", import.meta.url));
 try {
   process.exitCode = await run();
 } finally {
@@ -121,7 +121,7 @@ async function run() {
   }
   await churn.call("stop");
   const churned = await churn.call("figures");
-  const rest = ["holdfast_streams_open", "holdfast_stream_timers", "holdfast_stream_channels"];
+  const rest = ["holdfast_streams_open", "holdfast_stream_timers", "holdfast_channels_watched"];
   const empty = await comesTrue(async () => {
     const metrics = await readMetrics(url);
     return rest.every((name) => metrics.get(name) === 0);

@@ -13,6 +13,7 @@ const COMMANDS = {
   curl: "curl",
   "firefox-esr": "firefox-esr",
   iproute2: "tc",
+  "nginx-light": "nginx",
   openssl: "openssl",
 };
 

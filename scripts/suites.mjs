@@ -60,6 +60,30 @@ export const SUITES = [
     cases: false,
     file: "bench/run.mjs",
   },
+  {
+    name: "scale",
+    command: [process.execPath, join("bench", "scale.mjs"), "--short"],
+    needs: ["iproute2"],
+    maxMinutes: 6,
+    cases: false,
+    file: "bench/scale.mjs",
+  },
+  {
+    name: "soak",
+    command: [process.execPath, join("bench", "soak.mjs"), "--short"],
+    needs: [],
+    maxMinutes: 3,
+    cases: false,
+    file: "bench/soak.mjs",
+  },
+  {
+    name: "drain",
+    command: [process.execPath, join("bench", "drain.mjs"), "--short"],
+    needs: ["nginx-light"],
+    maxMinutes: 4,
+    cases: false,
+    file: "bench/drain.mjs",
+  },
 ];
 
 /** Directories of what claims rest on; each must hold at least one file named `YYYY-MM-DD….json`. */

@@ -87,9 +87,14 @@ test("an upload that is nearly done is let finish before the process ends", asyn
       request.write(bytes.subarray(400_000));
     },
   });
+  const reader = new EventReader(`${url}/api/v1/uploads/nearly/stream`);
+  await reader.first("connected");
   await pause(200);
   const [exit, answer] = await Promise.all([server.stop(), sent]);
   expect([exit.code, answer.status]).toEqual([0, 200]);
+  // Who watches it hears its ending now, not after the restart: streams are told to go when uploads have finished.
+  expect(await reader.ended).toEqual({ kind: "ended" });
+  expect(reader.named("complete")).toHaveLength(1);
   const again = await ServerProcess.start({ dataDir, flags: FLAGS });
   cleanUps.push(async () => await again.server.kill());
   expect((await callJson(`${again.url}/api/v1/uploads/nearly`)).json["status"]).toBe("completed");

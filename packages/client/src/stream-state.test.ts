@@ -119,9 +119,15 @@ function expectInvariants(
     } else {
       const base = Math.min(before.memory.retryMs ?? context.retryDelayMs, BACKOFF_CAP_MS);
       expect(effect.delayMs).toBeLessThanOrEqual(Math.max(BACKOFF_CAP_MS, input.retryAfterMs + base));
+      // 10. a server that is only restarting is asked again soon
+      const { failuresAtDrain } = before.memory;
+      if (failuresAtDrain !== null && before.kind === "connecting") {
+        const soon = state.memory.failures - failuresAtDrain <= 10;
+        if (soon) expect(effect.delayMs).toBeLessThanOrEqual(input.retryAfterMs + base);
+      }
     }
   }
-  // 10. open is announced when it begins, and only then
+  // 11. open is announced when it begins, and only then
   const opens = state.kind === "open" && before.kind !== "open";
   expect(kinds(effects).filter((kind) => kind === "emitOpen").length).toBe(opens ? 1 : 0);
 }
@@ -209,6 +215,20 @@ describe("drain", () => {
 
   test("its own retry: does not slow the backoff that may follow", () => {
     expect(run(drained).state.memory.retryMs).toBe(1000);
+  });
+
+  test("whoever comes back too early does not wait twice as long each time: the server is only restarting", () => {
+    const delays: (number | undefined)[] = [];
+    let result = run([...drained, { kind: "timer" }]);
+    for (let failure = 0; failure < 12; failure++) {
+      result = step(result.state, lost({ status: 502 }), { ...calm, random: 0.999_999 });
+      delays.push(delayOf(result));
+      result = step(result.state, { kind: "timer" }, calm);
+    }
+    expect(delays).toEqual([...Array.from({ length: 11 }, () => 1000), 2000]);
+    // Once there is a stream again a loss is a loss like any other.
+    result = step(result.state, { kind: "opened" }, calm);
+    expect(result.state.memory.failuresAtDrain).toBeNull();
   });
 
   test("waking does not beat the spread that the server chose", () => {

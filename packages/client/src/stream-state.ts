@@ -17,7 +17,8 @@
  *  7. No attempt starts before the floor the server named (`Retry-After`, `drain`), also not when woken.
  *  8. A wait is at most the cap, or the floor and one base.
  *  9. An end after `drain` is no failure: `failures` stays, the wait is what `drain` said.
- * 10. Between two opens there is a loss; `open` is announced once for each.
+ * 10. After `drain`, and until a stream has opened, ten failed attempts wait at most one base (or the floor and one base).
+ * 11. Between two opens there is a loss; `open` is announced once for each.
  */
 import { backoffDelayMs } from "./backoff.js";
 import type { Problem } from "./problem.js";
@@ -57,6 +58,8 @@ export interface StreamMemory {
   /** The `retry:` before that: `drain` brings one of its own, meant for native clients and once. */
   readonly retryBeforeMs: number | null;
   readonly drainInMs: number | null;
+  /** `failures` when the last stream ended with `drain`; null once another has opened. */
+  readonly failuresAtDrain: number | null;
   /** A 401 was answered with fresh headers; a second one is final. */
   readonly refreshed: boolean;
 }
@@ -155,7 +158,14 @@ export interface Step {
 export const INITIAL_STATE: StreamState = {
   kind: "idle",
   reason: "new",
-  memory: { failures: 0, retryMs: null, retryBeforeMs: null, drainInMs: null, refreshed: false },
+  memory: {
+    failures: 0,
+    retryMs: null,
+    retryBeforeMs: null,
+    drainInMs: null,
+    failuresAtDrain: null,
+    refreshed: false,
+  },
 };
 
 // Enough to keep a thousand woken tabs from knocking in one millisecond, too short to notice.
@@ -181,7 +191,7 @@ function begin({ memory }: StreamState, { kind }: { kind: "start" | "timer" }): 
 
 function open({ memory }: StreamState): Step {
   return {
-    state: { kind: "open", reason: "opened", memory: { ...memory, drainInMs: null } },
+    state: { kind: "open", reason: "opened", memory: { ...memory, drainInMs: null, failuresAtDrain: null } },
     effects: [{ kind: "emitState" }, { kind: "emitOpen" }],
   };
 }
@@ -218,10 +228,18 @@ function waitFor(reason: StateReason, memory: StreamMemory, delayMs: number, flo
   } as const;
 }
 
+// About five seconds at the base of one that the server sends: a restart. Longer, and it is an outage like any other.
+const ATTEMPTS_AT_BASE = 10;
+
+/** A server that has said `drain` comes back soon; doubling would keep those who came too early away long after it has. */
+function toBackoffFailures(failures: number, failuresAtDrain: number | null): number {
+  return failuresAtDrain === null ? failures : Math.max(1, failures - failuresAtDrain - ATTEMPTS_AT_BASE);
+}
+
 function lose({ memory }: StreamState, input: LostInput, context: StepContext): Step {
   if (memory.drainInMs !== null) {
     const delayMs = memory.drainInMs;
-    const drained = { ...memory, drainInMs: null };
+    const drained = { ...memory, drainInMs: null, failuresAtDrain: memory.failures };
     return {
       state: waitFor("drain", drained, delayMs, delayMs, context.nowMs),
       effects: [{ kind: "wait", delayMs }, { kind: "emitState" }],
@@ -240,7 +258,7 @@ function lose({ memory }: StreamState, input: LostInput, context: StepContext): 
   }
   const delayMs = backoffDelayMs({
     baseMs: memory.retryMs ?? context.retryDelayMs,
-    failures,
+    failures: toBackoffFailures(failures, memory.failuresAtDrain),
     floorMs: input.retryAfterMs,
     random: context.random,
   });

@@ -185,8 +185,9 @@ class Service implements Holdfast {
     const listener = this.#listener;
     listener?.stopAccepting();
     controls.drain();
-    await this.#step("draining streams", DRAIN_GRACE_MS, engine.drain(settings.drainWindowMs));
     await this.#step("parking uploads", STEP_GRACE_MS, uploads.park(UPLOAD_GRACE_MS));
+    // Last of what clients see: streams live on while uploads finish, hear their endings, and are away for the restart alone.
+    await this.#step("draining streams", DRAIN_GRACE_MS, engine.drain(settings.drainWindowMs));
     if (listener !== undefined) await listener.close(REQUEST_GRACE_MS);
     this.#doorOpen = false;
     await this.#step("closing the door", STEP_GRACE_MS, this.#door.app.close());
