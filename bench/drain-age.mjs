@@ -61,7 +61,7 @@ export async function measureAge(dataDir, lateMs) {
           `${YOUNGEST_MS}–${MAX_AGE_MS + lateMs}`,
           youngest >= YOUNGEST_MS - 50 && oldest <= MAX_AGE_MS + lateMs,
         ],
-        ["… fullest tenth of that range", `× ${fullest}`, "≤ × 2.5", fullest <= 2.5],
+        ["… fullest tenth of that range", `× ${fullest}`, "≤ × 3", fullest <= 3],
       ],
     };
   } finally {

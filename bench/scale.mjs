@@ -8,8 +8,8 @@
  * collapses, milestones beyond the bound close it as `slow-consumer`, and it resumes without loss; a half-open peer costs no more and is
  * freed by a failed write or by max-stream-age; 1,000 tasks on one connection lose and repeat nothing, also over cuts.
  *
- * Each part explains its method in its own head. The short form, in `npm test` beside much else, has 2,000 connections, a heartbeat of 2 s,
- * and three times the bounds of time; bounds of bytes and of loss are the same. Anything worse exits with 1.
+ * Each part explains its method in its own head. The short form, in `npm test` beside much else, has 2,000 connections and a heartbeat of 2 s, and judges
+ * lateness by its median and the ratio by the fastest quarter, up to 2; bounds of bytes and of loss are the same. Anything worse exits with 1.
  * A half-open path needs a network namespace, so root on Linux; without, that part is left out and said so.
  */
 import { mkdtempSync, rmSync } from "node:fs";
