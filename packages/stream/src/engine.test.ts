@@ -84,7 +84,18 @@ test("drain tells each client another time within the window, none before a rest
   expect(Math.max(...times)).toBeLessThanOrEqual(5_000);
   expect(new Set(times).size).toBeGreaterThan(20);
   expect(reports.every(({ reason }) => reason === "drain")).toBe(true);
-  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0, queuedBytes: 0, maxQueuedBytes: 0 });
+  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0 });
+});
+
+test("what readers that have stopped hold is told, of all and of the worst", () => {
+  const { engine, open } = start();
+  const frame = toFrameBytes("event: stuck\n\n");
+  for (const frames of [0, 1, 3]) {
+    const sink = open();
+    sink.stalled = true;
+    for (let written = 0; written < frames; written += 1) sink.write(frame);
+  }
+  expect(engine.queue).toEqual({ bytes: 4 * frame.byteLength, mostBytes: 3 * frame.byteLength });
 });
 
 test("of a short window the first half is left out, and a window of nothing is nothing", async () => {
@@ -103,6 +114,6 @@ test("ten thousand streams that come and go leave nothing behind", () => {
     clock.advance(1_000);
     for (const sink of sinks) sink.destroy();
   }
-  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0, queuedBytes: 0, maxQueuedBytes: 0 });
+  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0 });
   expect(clock.pending).toBe(0);
 });

@@ -51,10 +51,13 @@ export interface EngineStats {
   readonly sessions: number;
   readonly channels: number;
   readonly timers: number;
-  /** Bytes above the kernel's buffers, of all sessions. */
-  readonly queuedBytes: number;
-  /** … of the one that holds most: what `maxQueueBytes` bounds. */
-  readonly maxQueuedBytes: number;
+}
+
+/** Bytes that streams hold above the kernel's buffers. */
+export interface EngineQueue {
+  readonly bytes: number;
+  /** Of the one that holds most: what `maxQueueBytes` bounds. */
+  readonly mostBytes: number;
 }
 
 export class StreamEngine {
@@ -74,19 +77,18 @@ export class StreamEngine {
   }
 
   get stats(): EngineStats {
-    let queuedBytes = 0;
-    let maxQueuedBytes = 0;
-    for (const session of this.#sessions) {
-      queuedBytes += session.queuedBytes;
-      maxQueuedBytes = Math.max(maxQueuedBytes, session.queuedBytes);
+    return { sessions: this.#sessions.size, channels: this.hub.size, timers: this.#wheel.size };
+  }
+
+  /** A walk over all sessions, so for who looks now and then. */
+  get queue(): EngineQueue {
+    let bytes = 0;
+    let mostBytes = 0;
+    for (const { queuedBytes } of this.#sessions) {
+      bytes += queuedBytes;
+      mostBytes = Math.max(mostBytes, queuedBytes);
     }
-    return {
-      sessions: this.#sessions.size,
-      channels: this.hub.size,
-      timers: this.#wheel.size,
-      queuedBytes,
-      maxQueuedBytes,
-    };
+    return { bytes, mostBytes };
   }
 
   /** Starts a stream on a response nothing was written to. */

@@ -1,5 +1,11 @@
 export { encodeComment, encodeFrame, type FrameFields } from "./codec.js";
-export { StreamEngine, type EngineOptions, type EngineStats, type StreamOptions } from "./engine.js";
+export {
+  StreamEngine,
+  type EngineOptions,
+  type EngineQueue,
+  type EngineStats,
+  type StreamOptions,
+} from "./engine.js";
 export { Gate, type GateOptions, type HistoryPage } from "./gate.js";
 export { Hub, type Listener } from "./hub.js";
 export { nodeSink, type NodeResponse } from "./node-sink.js";

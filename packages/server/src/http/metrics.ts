@@ -122,12 +122,12 @@ export class Metrics {
       help: "Streams open now",
       registers: [this.#registry],
       collect: () => {
-        const { stats } = engine;
+        const { stats, queue } = engine;
         open.set(stats.sessions);
         channels.set(stats.channels);
         timers.set(stats.timers);
-        queued.set(stats.queuedBytes);
-        most.set(stats.maxQueuedBytes);
+        queued.set(queue.bytes);
+        most.set(queue.mostBytes);
         inMemory.set(tasks.size);
       },
     });
