@@ -20,9 +20,10 @@ const NAMESPACE = `holdfast-${process.pid}`;
 // At most 15 characters.
 const OUTER = `hfo${process.pid}`;
 const INNER = `hfi${process.pid}`;
-// Of 198.18.0.0/15, which is for benchmarks and nobody's (RFC 2544).
-const SERVER = "198.18.0.1";
-const PEER = "198.18.0.2";
+// Of 198.18.0.0/15, which is for benchmarks and nobody's (RFC 2544); four addresses for each run.
+const SUBNET = `198.18.${(process.pid >> 6) % 256}`;
+const SERVER = `${SUBNET}.${(process.pid % 64) * 4 + 1}`;
+const PEER = `${SUBNET}.${(process.pid % 64) * 4 + 2}`;
 
 /** @param {import("./scale.mjs").PartInput} input @returns {Promise<import("./scale.mjs").PartResult>} */
 export async function runHalfOpen({ dataDir }) {

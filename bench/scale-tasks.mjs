@@ -12,12 +12,11 @@ import { startHoldfast } from "./server-child.mjs";
 import { SseSocket } from "./sse-socket.mjs";
 
 const TASKS = 1_000;
-// In the short form two: each is a commit.
-let steps = 5;
 
 /** @param {import("./scale.mjs").PartInput} input @returns {Promise<import("./scale.mjs").PartResult>} */
 export async function runTasks({ dataDir, short }) {
-  if (short) steps = 2;
+  // In the short form two: each is a commit.
+  const steps = short ? 2 : 5;
   const server = await startHoldfast(dataDir, ["--heartbeat=500ms"]);
   try {
     const { url } = server;
@@ -69,7 +68,7 @@ export async function runTasks({ dataDir, short }) {
     const late = new Reader(url);
     const lateDone = await comesTrue(() => late.refused === 204, 20_000);
     const endingsOfLate = late.seen.filter((one) => one.endsWith(" complete")).length;
-    const problems = [cut, whole].map((reader) => compare(reader, ids));
+    const problems = [cut, whole].map((reader) => compare(reader, ids, steps));
     const figures = {
       tasks: TASKS,
       milestones: TASKS * (steps + 1),
@@ -173,8 +172,8 @@ class Reader {
   }
 }
 
-/** @param {Reader} reader @param {readonly string[]} ids */
-function compare(reader, ids) {
+/** @param {Reader} reader @param {readonly string[]} ids @param {number} steps */
+function compare(reader, ids, steps) {
   const unique = new Set(reader.seen);
   let reordered = 0;
   /** @type {Map<string, number>} */
