@@ -15,6 +15,8 @@ export interface ServerOptions {
   /** 0: a free one. */
   readonly port?: number;
   readonly flags?: readonly string[];
+  /** Added to its environment. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 export interface ServerExit {
@@ -38,11 +40,11 @@ export class ServerProcess {
   readonly #child: ChildProcess;
   #output = "";
 
-  constructor({ dataDir, port = 0, flags = [] }: ServerOptions) {
+  constructor({ dataDir, port = 0, flags = [], env = {} }: ServerOptions) {
     const args = [CLI, "serve", "--port", String(port), "--data-dir", dataDir, ...flags];
     const child = spawn(process.execPath, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: bareEnvironment(),
+      env: { ...bareEnvironment(), ...env },
     });
     this.#child = child;
     running.add(child);
@@ -93,6 +95,11 @@ export class ServerProcess {
   /** Resident memory in KiB, as the kernel counts it. */
   get rssKib(): number {
     return Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${this.pid}/status`, "utf8"))?.[1] ?? 0);
+  }
+
+  /** SIGSTOP, SIGCONT. */
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
   }
 
   /** SIGKILL; resolves when the process is gone. */

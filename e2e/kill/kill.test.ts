@@ -9,7 +9,7 @@ import { expect, test } from "vitest";
 import { makeDataDir, ServerProcess, type ServerExit } from "../harness/server-process.js";
 import { SEED, reportResult, WHOLE } from "../harness/run-form.js";
 import { runCrew, type CrewOutcome } from "./crew.js";
-import { auditStore, type Audit } from "./store-audit.js";
+import { auditStore, type Audit } from "../harness/store-audit.js";
 import type { WatchRecord } from "./watch-record.js";
 import { World } from "./world.js";
 
