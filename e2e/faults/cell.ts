@@ -55,7 +55,7 @@ export async function runCell(plan: CellPlan, form: Form, signal: AbortSignal): 
   const random = new SeededRandom(plan.seed);
   const { fault, transport } = plan;
   const many = plan.tasks > 1;
-  const stage = fault.stage({ form, many, random });
+  const stage = fault.stage({ form, tasks: plan.tasks, random });
   const { watchers = 1, payloadBytes = 40, periodMs = PERIOD_MS } = stage;
   const made = stage.dataDir === undefined ? makeDataDir() : undefined;
   const dataDir = stage.dataDir ?? made?.dataDir ?? "";
@@ -154,7 +154,7 @@ export async function runCell(plan: CellPlan, form: Form, signal: AbortSignal): 
       if (record.gaps > 0) violations.push(`${record.name}: ${record.gaps} gaps`);
       if (stage.severs && record.connections < 2) violations.push(`${record.name} never had to come back`);
     }
-    const wholeAtMs = all.map((one) => wholeAgainAtMs(one, timed, liftedAtMs) ?? Infinity);
+    const wholeAtMs = all.map((one) => wholeAgainAtMs(one, timed, liftedAtMs));
     return {
       fault: fault.name,
       tasks: plan.tasks,

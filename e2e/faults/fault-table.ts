@@ -98,8 +98,8 @@ ${toTable(head, rows)}
 
 **Lost**: stored, or confirmed to its producer, and not heard. **Repeated**, **reordered**: heard by the application, behind the client. **Progress
 backward**: an event, or the task as the client shows it, behind an earlier one of the same attempt. **Endings**: each watcher owes exactly
-one, the right one, for each task. **Whole again after**: from the lifting of the fault until the last watcher had heard the first milestone stored
-after it, all that were stored before it, and each later one that took more than a second; with many watchers it is the slowest one's.
+one, the right one, for each task. **Whole again after**: from the lifting of the fault (a server that answers again, a line that carries again) until the slowest
+watcher had heard anything, all that was stored before, and each later milestone that took more than a second.
 "Many tasks" are one batch on one connection; in the storm each watcher watches one of them.
 
 ## What each fault does

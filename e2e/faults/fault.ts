@@ -29,7 +29,7 @@ export interface Form {
 
 export interface Setting {
   readonly form: Form;
-  readonly many: boolean;
+  readonly tasks: number;
   readonly random: SeededRandom;
 }
 

@@ -4,18 +4,13 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { DelayingProxy } from "./delaying-proxy.js";
-import type { Fault, Form } from "./fault.js";
+import type { Fault } from "./fault.js";
 import { monotonicMs } from "./monotonic-clock.js";
 import { NetworkLink } from "./network-link.js";
 
 const LOSS_PERCENT = 5;
 const DELAY_MS = 200;
 const SLOW_BYTES_PER_SECOND = 10_000;
-
-/** Until two seconds beyond the watchdog: from there each attempt fails at once, and the backoff alone says when the next one is. */
-function downMs({ heartbeatMs }: Form): number {
-  return 2.5 * heartbeatMs + 2_000;
-}
 
 export const LINK_FAULTS: readonly Fault[] = [
   {
@@ -41,7 +36,7 @@ export const LINK_FAULTS: readonly Fault[] = [
   },
   {
     name: "link down",
-    what: (form) => `the watchers' network interface is down for ${downMs(form) / 1_000} s: they have no route`,
+    what: ({ holdMs }) => `the watchers' network interface is down for ${holdMs / 1_000} s: they have no route`,
     needs: ["link"],
     stage: ({ form }) => {
       const link = new NetworkLink();
@@ -51,9 +46,9 @@ export const LINK_FAULTS: readonly Fault[] = [
         severs: true,
         strike: async () => {
           link.setUp(false);
-          await pause(downMs(form));
+          await pause(form.holdMs);
           link.setUp(true);
-          return { liftedAtMs: monotonicMs(), evidence: `down for ${downMs(form) / 1_000} s` };
+          return { liftedAtMs: monotonicMs(), evidence: `down for ${form.holdMs / 1_000} s` };
         },
         cleanUp: () => link.remove(),
       };

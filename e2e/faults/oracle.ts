@@ -77,22 +77,22 @@ export function judge(watched: readonly Watched[], produced: Produced): Verdict 
 const PROMPT_MS = 1_000;
 
 /**
- * When everything was heard again: the first milestone stored after the fault was lifted, all that were stored before it, and every later one
- * that took more than a second. Infinity when the first was never heard. `undefined` when nothing was stored after it.
+ * When everything was heard again: the first sign of life after the fault was lifted, every milestone that was stored before it, and every
+ * later one that took more than a second. Infinity when one of them never came.
  */
 export function wholeAgainAtMs(
   { record, taskIds }: Watched,
   acknowledged: readonly Acknowledged[],
   liftedAtMs: number,
-): number | undefined {
+): number {
   const heardAtMs = new Map(record.milestones.map(({ sequence, atMs }) => [sequence, atMs]));
-  const owed = acknowledged.filter(({ taskId }) => taskIds.has(taskId));
-  const first = owed.filter(({ atMs }) => atMs >= liftedAtMs).toSorted((a, b) => a.atMs - b.atMs)[0];
-  if (first === undefined) return undefined;
-  let wholeAtMs = heardAtMs.get(first.sequence) ?? Infinity;
-  for (const { sequence, atMs } of owed) {
-    const at = heardAtMs.get(sequence) ?? Infinity;
-    if (atMs < liftedAtMs || at - atMs > PROMPT_MS) wholeAtMs = Math.max(wholeAtMs, at);
+  let wholeAtMs = record.aliveAtMs.find((atMs) => atMs >= liftedAtMs) ?? Infinity;
+  for (const { sequence, taskId, atMs: storedAtMs } of acknowledged) {
+    if (!taskIds.has(taskId)) continue;
+    const atMs = heardAtMs.get(sequence) ?? Infinity;
+    const late = atMs - storedAtMs > PROMPT_MS;
+    if ((storedAtMs < liftedAtMs && atMs >= liftedAtMs) || (storedAtMs >= liftedAtMs && late))
+      wholeAtMs = Math.max(wholeAtMs, atMs);
   }
   return wholeAtMs;
 }

@@ -15,7 +15,8 @@ export const READER_FAULTS: readonly Fault[] = [
     stage: ({ form }) => ({
       payloadBytes: FAT_BYTES,
       periodMs: form.whole ? 100 : 20,
-      severs: true,
+      // In the short form the kernel may hold all of it.
+      severs: form.whole,
       strike: async ({ party }) => {
         const endMs = monotonicMs() + form.holdMs;
         while (monotonicMs() < endMs) {
@@ -34,11 +35,12 @@ export const READER_FAULTS: readonly Fault[] = [
       `the server is killed with SIGKILL under ${stormWatchers.toLocaleString("en")} watchers and started again; all of them come back`,
     needs: [],
     alone: true,
-    stage: ({ form }) => ({
+    stage: ({ form, tasks }) => ({
       watchers: form.stormWatchers,
       watcherProcesses: form.whole ? 4 : 2,
       oneTaskEach: true,
-      periodMs: 2_000,
+      // Two seconds between two milestones of a task: what each watcher hears is to be its connection, not the crowd's.
+      periodMs: 2_000 / tasks,
       severs: true,
       strike: async ({ server, restart }) => {
         await server().kill();

@@ -22,8 +22,11 @@ import { parseCursor } from "@holdfast/protocol";
  * @property {number} progressEvents
  * @property {number} progressBackward events, or views of the task, that stood behind an earlier one of the same attempt
  * @property {readonly HeardMilestone[]} milestones
+ * @property {readonly number[]} aliveAtMs when anything was heard, to a tenth of a second
  * @property {string | null} outcome `ended`, why the watch failed, or null while it goes on
  */
+
+const ALIVE_STEP_MS = 100;
 
 export class WatchTally {
   /** @type {string | null} */
@@ -37,6 +40,8 @@ export class WatchTally {
   #newest = 0;
   /** @type {HeardMilestone[]} */
   #milestones = [];
+  /** @type {number[]} */
+  #aliveAtMs = [];
   /** Newest `[attempt, done]` by task: of progress events, and of what a page would show. @type {Map<string, readonly [number, number]>} */
   #told = new Map();
   /** @type {Map<string, readonly [number, number]>} */
@@ -49,6 +54,7 @@ export class WatchTally {
 
   /** `view`: the client's own task after the event. @param {WatchEvent} event @param {Task | null} view @param {number} atMs */
   hear(event, view, atMs) {
+    if (atMs - (this.#aliveAtMs.at(-1) ?? 0) > ALIVE_STEP_MS) this.#aliveAtMs.push(atMs);
     if (view !== null) this.#look(this.#shown, view.id, view.attempt, view.done);
     const { type, data, lastEventId } = event;
     switch (type) {
@@ -88,6 +94,7 @@ export class WatchTally {
       progressEvents: this.#progressEvents,
       progressBackward: this.#progressBackward,
       milestones: this.#milestones,
+      aliveAtMs: this.#aliveAtMs,
       outcome: this.outcome,
     };
   }

@@ -10,6 +10,7 @@
  */
 import type { StreamEvents } from "@holdfast/protocol";
 import type { EventSourceMessage } from "eventsource-parser";
+import { BACKOFF_CAP_MS } from "./backoff.js";
 import { Connection, type ConnectionRequest, type ConnectionSink } from "./connection.js";
 import { readField } from "./json-field.js";
 import { resolveUrl } from "./option-check.js";
@@ -50,6 +51,8 @@ type Listener = ((this: StableEventSource, event: never) => void) | EventListene
 // Two heartbeats may be late or lost before a third is waited for; proxies cut silent streams at 30 s and more.
 const HEARTBEATS_UNTIL_DEAD = 2.5;
 const SILENCE_UNANNOUNCED_MS = 45_000;
+// Whatever the outage was, the stream is whole again within a heartbeat of its end: half of one is left to connect in.
+const HEARTBEATS_BETWEEN_ATTEMPTS = 0.5;
 // A connection that lasted this long was no accept-and-close.
 const HEALTHY_AFTER_MS = 5000;
 // `drain` says when to return; an hour is more than any deploy, and less than a timer can hold.
@@ -85,6 +88,7 @@ export class StableEventSource extends EventTarget {
   #cancelHealth: (() => void) | undefined;
   #lastEventId: string;
   #silenceMs: number;
+  #backoffCapMs = BACKOFF_CAP_MS;
   #origin = "";
   #onopen: Handler<Event> = null;
   #onmessage: Handler<StreamMessageEvent> = null;
@@ -220,6 +224,7 @@ export class StableEventSource extends EventTarget {
       random: environment.random(),
       maxRetries,
       retryDelayMs,
+      backoffCapMs: this.#backoffCapMs,
       canRefresh: typeof headers === "function",
     });
     this.#state = state;
@@ -326,7 +331,9 @@ export class StableEventSource extends EventTarget {
   }
 
   #hearHeartbeat(heartbeatMs: number | undefined): void {
-    if (heartbeatMs === undefined || heartbeatMs === 0 || this.#settings.silenceMs !== null) return;
+    if (heartbeatMs === undefined || heartbeatMs === 0) return;
+    this.#backoffCapMs = Math.min(BACKOFF_CAP_MS, heartbeatMs * HEARTBEATS_BETWEEN_ATTEMPTS);
+    if (this.#settings.silenceMs !== null) return;
     this.#silenceMs = heartbeatMs * HEARTBEATS_UNTIL_DEAD;
     this.#connection?.expect(this.#silenceMs);
   }

@@ -17,6 +17,7 @@ const calm: StepContext = {
   random: 0.5,
   maxRetries: Infinity,
   retryDelayMs: 2000,
+  backoffCapMs: BACKOFF_CAP_MS,
   canRefresh: false,
 };
 
@@ -118,7 +119,8 @@ function expectInvariants(
       expect(state.memory.failures).toBe(before.memory.failures);
     } else {
       const base = Math.min(before.memory.retryMs ?? context.retryDelayMs, BACKOFF_CAP_MS);
-      expect(effect.delayMs).toBeLessThanOrEqual(Math.max(BACKOFF_CAP_MS, input.retryAfterMs + base));
+      const cap = Math.min(BACKOFF_CAP_MS, Math.max(base, context.backoffCapMs));
+      expect(effect.delayMs).toBeLessThanOrEqual(Math.max(cap, input.retryAfterMs + base));
       // 10. a server that is only restarting is asked again soon
       const { failuresAtDrain } = before.memory;
       if (failuresAtDrain !== null && before.kind === "connecting") {
@@ -141,13 +143,14 @@ describe("walks", () => {
         }),
         fc.constantFrom(0, 1, 3, Infinity),
         fc.boolean(),
-        (walk, maxRetries, canRefresh) => {
+        fc.constantFrom(50, 5_000, BACKOFF_CAP_MS),
+        (walk, maxRetries, canRefresh, backoffCapMs) => {
           let state = INITIAL_STATE;
           let nowMs = 0;
           const resources = new Resources();
           for (const [input, random, passedMs] of walk) {
             nowMs += passedMs;
-            const context: StepContext = { nowMs, random, maxRetries, retryDelayMs: 2000, canRefresh };
+            const context = { nowMs, random, maxRetries, retryDelayMs: 2000, backoffCapMs, canRefresh };
             const result = step(state, input, context);
             // 1. an answer to everything
             expect(KINDS).toContain(result.state.kind);
@@ -171,6 +174,11 @@ describe("retries", () => {
       result = step(result.state, { kind: "timer" }, calm);
     }
     expect(delays).toEqual([2000, 4000, 8000, 16_000, 30_000, 30_000]);
+  });
+
+  test("a cap below the base does not shorten the base", () => {
+    const context = { ...calm, random: 0.999_999, backoffCapMs: 500 };
+    expect(delayOf(step(run([{ kind: "start" }]).state, lost(), context))).toBe(2000);
   });
 
   test("the server's retry: replaces the option as base", () => {

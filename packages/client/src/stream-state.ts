@@ -146,6 +146,8 @@ export interface StepContext {
   readonly random: number;
   readonly maxRetries: number;
   readonly retryDelayMs: number;
+  /** The longest wait that the client chooses by itself. */
+  readonly backoffCapMs: number;
   /** Whether asking for headers again may bring others. */
   readonly canRefresh: boolean;
 }
@@ -261,6 +263,7 @@ function lose({ memory }: StreamState, input: LostInput, context: StepContext): 
     failures: toBackoffFailures(failures, memory.failuresAtDrain),
     floorMs: input.retryAfterMs,
     random: context.random,
+    capMs: context.backoffCapMs,
   });
   return {
     state: waitFor(reason, { ...memory, failures }, delayMs, input.retryAfterMs, context.nowMs),
