@@ -88,7 +88,8 @@ export async function runCell(plan: CellPlan, form: Form, signal: AbortSignal): 
     const targets = Array.from({ length: watchers }, (_, index): WatchTarget => {
       const name = `watcher ${index}`;
       const taskId = taskIds[index % taskIds.length] ?? "";
-      return many && stage.oneTaskEach !== true ? { name, batchId } : { name, taskId };
+      if (many && stage.oneTaskEach !== true) return { name, batchId };
+      return { name, taskId, crowd: index >= (stage.clients ?? Infinity) };
     });
     const watchUrl = (await stage.route?.(url)) ?? url;
     party = new WatchParty({

@@ -44,6 +44,8 @@ export interface Stage {
   readonly route?: (serverUrl: string) => Promise<string>;
   readonly watchers?: number;
   readonly watcherProcesses?: number;
+  /** The watchers beyond so many are bare sockets, see crowd-watcher.mjs. */
+  readonly clients?: number;
   /** With many tasks each watcher watches one of them, and not the batch. */
   readonly oneTaskEach?: boolean;
   readonly payloadBytes?: number;

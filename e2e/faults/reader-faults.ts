@@ -32,12 +32,13 @@ export const READER_FAULTS: readonly Fault[] = [
   {
     name: "reconnect storm",
     what: ({ stormWatchers }) =>
-      `the server is killed with SIGKILL under ${stormWatchers.toLocaleString("en")} watchers and started again; all of them come back`,
+      `the server is killed with SIGKILL under ${stormWatchers.toLocaleString("en")} watchers and started again; all of them come back at once. One in twenty is the published client, the others are bare sockets with its backoff`,
     needs: [],
     alone: true,
     stage: ({ form, tasks }) => ({
       watchers: form.stormWatchers,
-      watcherProcesses: form.whole ? 4 : 2,
+      watcherProcesses: 2,
+      clients: form.stormWatchers / 20,
       oneTaskEach: true,
       // Two seconds between two milestones of a task: what each watcher hears is to be its connection, not the crowd's.
       periodMs: 2_000 / tasks,

@@ -4,12 +4,14 @@
  *
  * The first message says what to watch; each later one is a question, answered with how far the watchers are or with all they heard.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import { watchBatch, watchTask } from "@holdfast/client";
 import { parseTaskId } from "@holdfast/protocol";
+import { CrowdWatcher } from "./crowd-watcher.mjs";
 import { WatchTally } from "./watch-tally.mjs";
 
 /**
- * @typedef {{ readonly name: string, readonly taskId?: string, readonly batchId?: string }} WatchTarget
+ * @typedef {{ readonly name: string, readonly taskId?: string, readonly batchId?: string, readonly crowd?: boolean }} WatchTarget
  * @typedef {{ readonly kind: "watch", readonly baseUrl: string, readonly transports: readonly string[], readonly targets: readonly WatchTarget[] }} WatchOrder
  * @typedef {{ readonly kind: "look" | "report", readonly question: number }} Question
  * @typedef {{ readonly question: number, readonly newest: readonly number[], readonly connected: number, readonly over: number }} Look
@@ -20,15 +22,32 @@ import { WatchTally } from "./watch-tally.mjs";
 const watchers = [];
 
 process.on("message", (/** @type {WatchOrder | Question} */ message) => {
-  if (message.kind === "watch") for (const target of message.targets) watch(message, target);
+  if (message.kind === "watch") void watchAll(message);
   else process.send?.(message.kind === "look" ? look(message) : report(message));
 });
 process.once("disconnect", () => process.exit(0));
 
+/** A few at a time: a thousand connections that are begun in one turn are a storm before the storm. @param {WatchOrder} order */
+async function watchAll(order) {
+  for (const [at, target] of order.targets.entries()) {
+    watch(order, target);
+    // oxlint-disable-next-line no-await-in-loop -- that is what it is for
+    if (at % 50 === 49) await pause(50);
+  }
+}
+
 /** @param {WatchOrder} order @param {WatchTarget} target */
-function watch({ baseUrl }, { name, taskId, batchId }) {
+function watch({ baseUrl }, { name, taskId, batchId, crowd }) {
   const tally = new WatchTally();
   watchers.push({ name, tally });
+  if (crowd === true) {
+    void new CrowdWatcher(
+      new URL(`${baseUrl}/tasks/${taskId}/stream`),
+      (event) => tally.hear(event, null, monotonicMs()),
+      () => (tally.outcome = "ended"),
+    );
+    return;
+  }
   const options = {
     baseUrl,
     // For a proxy that treats each watcher in its own way.
