@@ -11,8 +11,10 @@ const COMMANDS = {
   "apache2-utils": "ab",
   chromium: "chromium",
   curl: "curl",
+  faketime: "faketime",
   "firefox-esr": "firefox-esr",
   iproute2: "tc",
+  nftables: "nft",
   "nginx-light": "nginx",
   openssl: "openssl",
 };

@@ -24,6 +24,7 @@ const E2E_PROJECTS = [
   ["big", ["curl", "chromium"], 4],
   ["plain", ["curl", "apache2-utils"], 5],
   ["clients", [], 2],
+  ["faults", ["iproute2", "nftables", "faketime"], 5],
   ["browser", ["chromium", "firefox-esr"], 5],
 ];
 
@@ -86,5 +87,9 @@ export const SUITES = [
   },
 ];
 
-/** Directories of what claims rest on; each must hold at least one file named `YYYY-MM-DD….json`. */
-export const RESULTS = ["bench/results"];
+/** What claims rest on: each directory must hold at least one file named `YYYY-MM-DD-<name>.json`. */
+export const RESULTS = [
+  { directory: "bench/results", name: "ingest" },
+  { directory: "bench/results", name: "load" },
+  { directory: "e2e/results", name: "faults" },
+];

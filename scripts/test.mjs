@@ -46,10 +46,10 @@ for (const { name, command, maxMinutes, cases, file } of SUITES) {
 }
 for (const project of unlistedProjects())
   fail(`e2e ${project}`, "is in no suite; add it to scripts/suites.mjs");
-for (const directory of RESULTS) {
+for (const { directory, name } of RESULTS) {
   const files = existsSync(join(root, directory)) ? readdirSync(join(root, directory)) : [];
-  if (!files.some((file) => /^\d{4}-\d{2}-\d{2}.*\.json$/.test(file)))
-    fail(directory, "holds no dated result");
+  if (!files.some((file) => /^\d{4}-\d{2}-\d{2}-/.test(file) && file.slice(11) === `${name}.json`))
+    fail(directory, `holds no dated result of ${name}`);
 }
 
 console.log("");

@@ -169,7 +169,9 @@ export async function runCell(plan: CellPlan, form: Form, signal: AbortSignal): 
       progressHeard: sumOf(records.map(({ progressEvents }) => progressEvents)),
       producerRetries: producers.retries,
       verdict: judge(all, { stored: audit.milestones, steps: producers.steps, endings: producers.endings }),
-      secondsUntilWhole: toSeconds(wholeAtMs.reduce((last, atMs) => Math.max(last, atMs), liftedAtMs) - liftedAtMs),
+      secondsUntilWhole: toSeconds(
+        wholeAtMs.reduce((last, atMs) => Math.max(last, atMs), liftedAtMs) - liftedAtMs,
+      ),
       seconds: toSeconds(monotonicMs() - startedAtMs),
       violations: violations.slice(0, 20),
     };

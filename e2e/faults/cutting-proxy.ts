@@ -64,7 +64,9 @@ export class CuttingProxy {
     });
   }
 
-  static async start(options: CuttingProxyOptions): Promise<{ readonly proxy: CuttingProxy; readonly url: string }> {
+  static async start(
+    options: CuttingProxyOptions,
+  ): Promise<{ readonly proxy: CuttingProxy; readonly url: string }> {
     const proxy = new CuttingProxy(options);
     await new Promise<void>((resolve) => void proxy.#server.listen(0, "127.0.0.1", resolve));
     const { port } = proxy.#server.address() as AddressInfo;

@@ -59,6 +59,7 @@ export function readNewestResult(): FaultsResult | undefined {
 }
 
 const COLUMNS: readonly (readonly [string, (cell: CellOutcome) => string | number])[] = [
+  ["fault", ({ fault }) => fault],
   ["tasks", ({ tasks }) => tasks],
   ["transport", ({ transport }) => transport],
   ["watchers", ({ watchers }) => watchers.toLocaleString("en")],
@@ -76,8 +77,8 @@ const COLUMNS: readonly (readonly [string, (cell: CellOutcome) => string | numbe
 export function toFaultsPage(result: FaultsResult): string {
   const { faults, cells, leftOut, transports } = result;
   const ofFaults = faults.map(({ name }) => cells.filter(({ fault }) => fault === name));
-  const head = ["fault", ...COLUMNS.map(([title]) => title)];
-  const rows = ofFaults.flat().map((cell) => [cell.fault, ...COLUMNS.map(([, read]) => String(read(cell)))]);
+  const head = COLUMNS.map(([title]) => title);
+  const rows = ofFaults.flat().map((cell) => COLUMNS.map(([, read]) => String(read(cell))));
   const notes = [
     ...(transports.includes("poll")
       ? []
@@ -121,7 +122,9 @@ function sumOf(cells: readonly CellOutcome[], field: "milestonesHeard" | "connec
 
 /** With the cells padded, as the formatter of this project would. */
 function toTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = head.map((title, at) => Math.max(title.length, 3, ...rows.map((row) => row[at]?.length ?? 0)));
+  const widths = head.map((title, at) =>
+    Math.max(title.length, 3, ...rows.map((row) => row[at]?.length ?? 0)),
+  );
   const line = (row: readonly string[]): string =>
     `| ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join(" | ")} |`;
   return [line(head), line(widths.map((width) => "-".repeat(width))), ...rows.map(line)].join("\n");

@@ -36,7 +36,8 @@ export const LINK_FAULTS: readonly Fault[] = [
   },
   {
     name: "link down",
-    what: ({ holdMs }) => `the watchers' network interface is down for ${holdMs / 1_000} s: they have no route`,
+    what: ({ holdMs }) =>
+      `the watchers' network interface is down for ${holdMs / 1_000} s: they have no route`,
     needs: ["link"],
     stage: ({ form }) => {
       const link = new NetworkLink();

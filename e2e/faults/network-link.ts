@@ -76,7 +76,21 @@ export class NetworkLink {
   limitBandwidth(bytesPerSecond: number): void {
     const rate = `${bytesPerSecond * 8}bit`;
     // A burst below a packet would pass nothing; a queue of two seconds is what a slow line has.
-    run(["tc", "qdisc", "add", "dev", this.#device, "root", "tbf", "rate", rate, "burst", "3000", "latency", "2s"]);
+    run([
+      "tc",
+      "qdisc",
+      "add",
+      "dev",
+      this.#device,
+      "root",
+      "tbf",
+      "rate",
+      rate,
+      "burst",
+      "3000",
+      "latency",
+      "2s",
+    ]);
   }
 
   /** Returns how many packets had to wait or were dropped. */

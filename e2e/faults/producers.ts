@@ -145,7 +145,8 @@ export class Producers {
         const call = { method, headers, silenceMs: SILENCE_MS, ...(json !== undefined && { body }) };
         const { status, body: answer } = await callHttp(`${url}/api/v1${path}`, call);
         const text = answer.toString();
-        if (good.includes(status)) return text === "" ? {} : (JSON.parse(text) as { readonly [name: string]: unknown });
+        if (good.includes(status))
+          return text === "" ? {} : (JSON.parse(text) as { readonly [name: string]: unknown });
         if (key === undefined && status === 409 && tries > 1) return {};
         if (status !== 503 && status !== 507) {
           this.violations.push(`${method} ${path} ${key ?? ""} answers ${status} ${text.slice(0, 300)}`);

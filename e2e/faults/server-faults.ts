@@ -1,6 +1,6 @@
 /** Faults of the server and of the machine below it: it dies, is replaced, is stopped, has no space, or lives an hour ago. */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -30,7 +30,8 @@ export const SERVER_FAULTS: readonly Fault[] = [
   },
   {
     name: "server replaced",
-    what: ({ whole }) => `the server gets SIGTERM, drains, ends, and is started again${whole ? ", three times" : ""}`,
+    what: ({ whole }) =>
+      `the server gets SIGTERM, drains, ends, and is started again${whole ? ", three times" : ""}`,
     needs: [],
     stage: ({ form, random }) => ({
       severs: true,
@@ -79,8 +80,7 @@ export const SERVER_FAULTS: readonly Fault[] = [
         severs: false,
         strike: async ({ producers }) => {
           const before = producers.retries;
-          const { bavail, bsize } = statfsSync(directory);
-          writeFileSync(ballast, Buffer.alloc(bavail * bsize));
+          fill(ballast);
           await pause(form.holdMs);
           const refused = producers.retries - before;
           rmSync(ballast);
@@ -129,3 +129,15 @@ export const SERVER_FAULTS: readonly Fault[] = [
     },
   },
 ];
+
+/** To the last byte: the server writes meanwhile, so only a write that fails tells. */
+function fill(file: string): void {
+  const block = Buffer.alloc(65_536);
+  for (let size = block.length; size >= 1;) {
+    try {
+      appendFileSync(file, block.subarray(0, size));
+    } catch {
+      size = Math.floor(size / 2);
+    }
+  }
+}

@@ -32,7 +32,7 @@ export class WatchParty {
   #output = "";
 
   constructor({ baseUrl, transports, targets, processes, within, env }: PartyOptions) {
-    const [command = process.execPath, ...args] = [...within, process.execPath, WATCHER];
+    const [command, ...args] = [...within, process.execPath, WATCHER];
     this.#children = Array.from({ length: processes }, (_, index) => {
       const child = spawn(command, args, {
         stdio: ["ignore", "pipe", "pipe", "ipc"],

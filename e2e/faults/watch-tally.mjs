@@ -27,6 +27,8 @@ import { parseCursor } from "@holdfast/protocol";
  */
 
 const ALIVE_STEP_MS = 100;
+/** Beside the producers' own: what carries a cursor of its own. @type {ReadonlySet<string>} */
+const MILESTONES = new Set(["status", "stage", "attempt", "complete", "failed", "cancelled"]);
 
 export class WatchTally {
   /** @type {string | null} */
@@ -57,31 +59,16 @@ export class WatchTally {
     if (atMs - (this.#aliveAtMs.at(-1) ?? 0) > ALIVE_STEP_MS) this.#aliveAtMs.push(atMs);
     if (view !== null) this.#look(this.#shown, view.id, view.attempt, view.done);
     const { type, data, lastEventId } = event;
-    switch (type) {
-      case "connected":
-        this.connections += 1;
-        this.#startedAt ??= parseCursor(lastEventId)?.sequence ?? null;
-        break;
-      case "gap":
-        this.#gaps += 1;
-        break;
-      case "progress":
-        this.#progressEvents += 1;
-        this.#look(this.#told, data.taskId, data.attempt, data.done);
-        break;
-      case "status":
-      case "stage":
-      case "attempt":
-      case "complete":
-      case "failed":
-      case "cancelled":
-        this.#keep(type, data.taskId, null, lastEventId, atMs);
-        break;
-      case "custom":
-        this.#keep(event.name, event.data.taskId, readStep(event.data.data), lastEventId, atMs);
-        break;
-      default: // snapshots and sums carry no cursor of their own
-    }
+    if (type === "connected") {
+      this.connections += 1;
+      this.#startedAt ??= parseCursor(lastEventId)?.sequence ?? null;
+    } else if (type === "gap") this.#gaps += 1;
+    else if (type === "progress") {
+      this.#progressEvents += 1;
+      this.#look(this.#told, data.taskId, data.attempt, data.done);
+    } else if (type === "custom") this.#keep(event.name, data.taskId, readStep(data.data), lastEventId, atMs);
+    else if (MILESTONES.has(type) && "taskId" in data)
+      this.#keep(type, String(data.taskId), null, lastEventId, atMs);
   }
 
   /** @param {string} name @returns {WatchRecord} */

@@ -31,7 +31,6 @@ process.once("disconnect", () => process.exit(0));
 async function watchAll(order) {
   for (const [at, target] of order.targets.entries()) {
     watch(order, target);
-    // oxlint-disable-next-line no-await-in-loop -- that is what it is for
     if (at % 50 === 49) await pause(50);
   }
 }
