@@ -63,7 +63,7 @@ const COLUMNS: readonly (readonly [string, (cell: CellOutcome) => string | numbe
   ["tasks", ({ tasks }) => tasks],
   ["transport", ({ transport }) => transport],
   ["watchers", ({ watchers }) => watchers.toLocaleString("en")],
-  ["connections", ({ connections }) => connections.toLocaleString("en")],
+  ["losses", ({ losses }) => losses.toLocaleString("en")],
   ["milestones heard", ({ milestonesHeard }) => milestonesHeard.toLocaleString("en")],
   ["lost", ({ verdict }) => verdict.milestonesLost],
   ["repeated", ({ verdict }) => verdict.milestonesRepeated],
@@ -93,7 +93,7 @@ idempotency key until they are answered. Then a fault. At the end the store is r
 
 - ${result.date.slice(0, 10)}, \`${result.command}\`, Node ${result.node.slice(1)}, ${result.cores} cores, ${result.machine}
 - heartbeat ${result.heartbeatMs / 1_000} s; the command fails when a count is not zero, or when a watcher is not whole again within ${result.maxSecondsUntilWhole} s
-- the table's sums: ${sumOf(cells, "milestonesHeard")} milestones heard over ${sumOf(cells, "connections")} connections by ${sumOf(cells, "watchers")} watchers
+- the table's sums: ${sumOf(cells, "milestonesHeard")} milestones heard over ${sumOf(cells, "connections")} connections and polls by ${sumOf(cells, "watchers")} watchers
 ${notes.map((note) => `- ${note}\n`).join("")}
 ${toTable(head, rows)}
 

@@ -1,4 +1,5 @@
 /** What a fault is to the runner: a stage to set the cell upon, and the strike. */
+import type { StreamTransport } from "@holdfast/client";
 import type { ServerProcess } from "../harness/server-process.js";
 import type { SeededRandom } from "../harness/seeded-random.js";
 import type { Producers } from "./producers.js";
@@ -24,12 +25,13 @@ export interface Form {
   readonly heartbeatMs: number;
   /** How long a lasting fault lasts: beyond the client's watchdog, which waits two and a half heartbeats. */
   readonly holdMs: number;
-  readonly stormWatchers: number;
+  readonly stormWatchers: { readonly [Transport in StreamTransport]: number };
 }
 
 export interface Setting {
   readonly form: Form;
   readonly tasks: number;
+  readonly transport: StreamTransport;
   readonly random: SeededRandom;
 }
 

@@ -5,6 +5,7 @@
  * HOLDFAST_FAULTS="half-open,reset" takes only these faults; then nothing is kept.
  */
 import { setMaxListeners } from "node:events";
+import type { StreamTransport } from "@holdfast/client";
 import { SEED, WHOLE } from "../harness/run-form.js";
 import { runCell, type CellOutcome, type CellPlan } from "./cell.js";
 import { CONNECTION_FAULTS } from "./connection-faults.js";
@@ -15,14 +16,14 @@ import { READER_FAULTS } from "./reader-faults.js";
 import { SERVER_FAULTS } from "./server-faults.js";
 
 export const FORM: Form = WHOLE
-  ? { whole: true, heartbeatMs: 10_000, holdMs: 30_000, stormWatchers: 10_000 }
-  : { whole: false, heartbeatMs: 1_000, holdMs: 5_000, stormWatchers: 300 };
+  ? { whole: true, heartbeatMs: 10_000, holdMs: 30_000, stormWatchers: { sse: 10_000, poll: 1_000 } }
+  : { whole: false, heartbeatMs: 1_000, holdMs: 5_000, stormWatchers: { sse: 300, poll: 100 } };
 
 /** What the whole form keeps to, and the short one is held to as well: the standard heartbeat. */
 export const MAX_SECONDS_UNTIL_WHOLE = 10;
 
 const MANY_TASKS = 20;
-export const TRANSPORTS: readonly string[] = ["sse"];
+export const TRANSPORTS: readonly StreamTransport[] = ["sse", "poll"];
 // Two cores: a cell takes a tenth of one while it produces, and the starts are what is dear.
 const AT_ONCE = WHOLE ? 8 : 6;
 

@@ -32,6 +32,7 @@ function watched(milestones: readonly HeardMilestone[], fields: Partial<WatchRec
     name: "watcher",
     startedAt: 1,
     connections: 1,
+    losses: 0,
     gaps: 0,
     progressEvents: 0,
     progressBackward: 0,

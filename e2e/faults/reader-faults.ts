@@ -1,4 +1,4 @@
-/** Faults of those who watch: one that hardly reads, and very many that come back at once. */
+/** Faults of those who watch: one that does not read, and very many that come back at once. */
 import { setTimeout as pause } from "node:timers/promises";
 import type { Fault } from "./fault.js";
 import { monotonicMs } from "./monotonic-clock.js";
@@ -10,7 +10,7 @@ export const READER_FAULTS: readonly Fault[] = [
   {
     name: "slow reader",
     what: ({ holdMs }) =>
-      `the watchers' process gets SIGSTOP for ${holdMs / 1_000} s but for 50 ms every 3 s, while milestones of 60 kB come`,
+      `the watchers read nothing for ${holdMs / 1_000} s (SIGSTOP), while milestones of 60 kB come: beyond what the kernel holds, beyond the server's own bound`,
     needs: [],
     stage: ({ form }) => ({
       payloadBytes: FAT_BYTES,
@@ -18,13 +18,9 @@ export const READER_FAULTS: readonly Fault[] = [
       // In the short form the kernel may hold all of it.
       severs: form.whole,
       strike: async ({ party }) => {
-        const endMs = monotonicMs() + form.holdMs;
-        while (monotonicMs() < endMs) {
-          party.signal("SIGSTOP");
-          await pause(Math.min(3_000, endMs - monotonicMs()));
-          party.signal("SIGCONT");
-          await pause(50);
-        }
+        party.signal("SIGSTOP");
+        await pause(form.holdMs);
+        party.signal("SIGCONT");
         return { liftedAtMs: monotonicMs(), evidence: `stopped for ${form.holdMs / 1_000} s` };
       },
     }),
@@ -32,22 +28,26 @@ export const READER_FAULTS: readonly Fault[] = [
   {
     name: "reconnect storm",
     what: ({ stormWatchers }) =>
-      `the server is killed with SIGKILL under ${stormWatchers.toLocaleString("en")} watchers and started again; all of them come back at once. One in twenty is the published client, the others are bare sockets with its backoff`,
+      `the server is killed with SIGKILL under ${count(stormWatchers.sse)} watchers (${count(stormWatchers.poll)} that poll: each milestone costs each of them a request) and started again; all of them come back at once. One in twenty is the published client, the others are bare sockets with its backoff`,
     needs: [],
     alone: true,
-    stage: ({ form, tasks }) => ({
-      watchers: form.stormWatchers,
+    stage: ({ form, tasks, transport }) => ({
+      watchers: form.stormWatchers[transport],
       watcherProcesses: 2,
-      clients: form.stormWatchers / 20,
+      clients: form.stormWatchers[transport] / 20,
       oneTaskEach: true,
-      // Two seconds between two milestones of a task: what each watcher hears is to be its connection, not the crowd's.
-      periodMs: 2_000 / tasks,
+      // Five seconds between two milestones of a task: it is to be a storm of connections, not of events.
+      periodMs: 5_000 / tasks,
       severs: true,
       strike: async ({ server, restart }) => {
         await server().kill();
         await restart();
-        return { liftedAtMs: monotonicMs(), evidence: `${form.stormWatchers.toLocaleString("en")} watchers` };
+        return { liftedAtMs: monotonicMs(), evidence: `${count(form.stormWatchers[transport])} watchers` };
       },
     }),
   },
 ];
+
+function count(watchers: number): string {
+  return watchers.toLocaleString("en");
+}

@@ -5,12 +5,13 @@
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import type { StreamTransport } from "@holdfast/client";
 import type { WatchRecord } from "./watch-tally.mjs";
 import type { Look, Question, Report, WatchOrder, WatchTarget } from "./watcher-process.mjs";
 
 export interface PartyOptions {
   readonly baseUrl: string;
-  readonly transports: readonly string[];
+  readonly transport: StreamTransport;
   readonly targets: readonly WatchTarget[];
   readonly processes: number;
   /** A command that runs another: `ip netns exec …`. */
@@ -31,7 +32,7 @@ export class WatchParty {
   #questions = 0;
   #output = "";
 
-  constructor({ baseUrl, transports, targets, processes, within, env }: PartyOptions) {
+  constructor({ baseUrl, transport, targets, processes, within, env }: PartyOptions) {
     const [command, ...args] = [...within, process.execPath, WATCHER];
     this.#children = Array.from({ length: processes }, (_, index) => {
       const child = spawn(command, args, {
@@ -49,7 +50,7 @@ export class WatchParty {
       const order: WatchOrder = {
         kind: "watch",
         baseUrl,
-        transports,
+        transport,
         targets: targets.filter((_target, at) => at % processes === index),
       };
       child.send(order);

@@ -18,6 +18,7 @@ import { parseCursor } from "@holdfast/protocol";
  * @property {string} name
  * @property {number | null} startedAt sequence of the first `connected`; what the store holds after it is owed
  * @property {number} connections
+ * @property {number} losses how often a connection, or an attempt at one, came to nothing
  * @property {number} gaps
  * @property {number} progressEvents
  * @property {number} progressBackward events, or views of the task, that stood behind an earlier one of the same attempt
@@ -34,6 +35,9 @@ export class WatchTally {
   /** @type {string | null} */
   outcome = null;
   connections = 0;
+  #losses = 0;
+  /** @type {number | null} */
+  #nextAttemptAt = null;
   #gaps = 0;
   #progressEvents = 0;
   #progressBackward = 0;
@@ -71,12 +75,23 @@ export class WatchTally {
       this.#keep(type, String(data.taskId), null, lastEventId, atMs);
   }
 
+  /** A state is told again when something else about the connection changed. @param {string} state @param {number | null} nextAttemptAt */
+  connectionIs(state, nextAttemptAt) {
+    if (state === "waiting" && nextAttemptAt !== this.#nextAttemptAt) this.lose();
+    this.#nextAttemptAt = nextAttemptAt;
+  }
+
+  lose() {
+    this.#losses += 1;
+  }
+
   /** @param {string} name @returns {WatchRecord} */
   toRecord(name) {
     return {
       name,
       startedAt: this.#startedAt,
       connections: this.connections,
+      losses: this.#losses,
       gaps: this.#gaps,
       progressEvents: this.#progressEvents,
       progressBackward: this.#progressBackward,

@@ -12,7 +12,7 @@ import { WatchTally } from "./watch-tally.mjs";
 
 /**
  * @typedef {{ readonly name: string, readonly taskId?: string, readonly batchId?: string, readonly crowd?: boolean }} WatchTarget
- * @typedef {{ readonly kind: "watch", readonly baseUrl: string, readonly transports: readonly string[], readonly targets: readonly WatchTarget[] }} WatchOrder
+ * @typedef {{ readonly kind: "watch", readonly baseUrl: string, readonly transport: import("@holdfast/client").StreamTransport, readonly targets: readonly WatchTarget[] }} WatchOrder
  * @typedef {{ readonly kind: "look" | "report", readonly question: number }} Question
  * @typedef {{ readonly question: number, readonly newest: readonly number[], readonly connected: number, readonly over: number }} Look
  * @typedef {{ readonly question: number, readonly records: readonly import("./watch-tally.mjs").WatchRecord[] }} Report
@@ -36,13 +36,15 @@ async function watchAll(order) {
 }
 
 /** @param {WatchOrder} order @param {WatchTarget} target */
-function watch({ baseUrl }, { name, taskId, batchId, crowd }) {
+function watch({ baseUrl, transport }, { name, taskId, batchId, crowd }) {
   const tally = new WatchTally();
   watchers.push({ name, tally });
   if (crowd === true) {
     void new CrowdWatcher(
       new URL(`${baseUrl}/tasks/${taskId}/stream`),
+      transport === "poll",
       (event) => tally.hear(event, null, monotonicMs()),
+      () => tally.lose(),
       () => (tally.outcome = "ended"),
     );
     return;
@@ -51,6 +53,9 @@ function watch({ baseUrl }, { name, taskId, batchId, crowd }) {
     baseUrl,
     // For a proxy that treats each watcher in its own way.
     headers: { "X-Watcher": name },
+    transports: [transport],
+    /** @param {import("@holdfast/client").ConnectionInfo} connection */
+    onConnection: ({ state, nextAttemptAt }) => tally.connectionIs(state, nextAttemptAt),
     /** @param {import("@holdfast/client").WatchEvent} event */
     onEvent: (event) => tally.hear(event, viewOf(event), monotonicMs()),
   };
