@@ -17,7 +17,7 @@ import { SERVER_FAULTS } from "./server-faults.js";
 
 export const FORM: Form = WHOLE
   ? { whole: true, heartbeatMs: 10_000, holdMs: 30_000, stormWatchers: { sse: 10_000, poll: 1_000 } }
-  : { whole: false, heartbeatMs: 1_000, holdMs: 5_000, stormWatchers: { sse: 300, poll: 100 } };
+  : { whole: false, heartbeatMs: 1_000, holdMs: 4_000, stormWatchers: { sse: 300, poll: 100 } };
 
 /** What the whole form keeps to, and the short one is held to as well: the standard heartbeat. */
 export const MAX_SECONDS_UNTIL_WHOLE = 10;
@@ -25,7 +25,7 @@ export const MAX_SECONDS_UNTIL_WHOLE = 10;
 const MANY_TASKS = 20;
 export const TRANSPORTS: readonly StreamTransport[] = ["sse", "poll"];
 // Two cores: a cell takes a tenth of one while it produces, and the starts are what is dear.
-const AT_ONCE = WHOLE ? 8 : 6;
+const AT_ONCE = 10;
 
 const chosen = process.env["HOLDFAST_FAULTS"]?.split(",");
 export const PARTIAL: boolean = chosen !== undefined;
