@@ -25,7 +25,13 @@ if (missing.length > 0) {
 buildAll();
 const { status } = spawnSync(
   process.execPath,
-  [join("node_modules", "vitest", "vitest.mjs"), "run", "--config=e2e/vitest.config.ts", "--project=faults"],
+  [
+    join("node_modules", "vitest", "vitest.mjs"),
+    "run",
+    "--config=e2e/vitest.config.ts",
+    "--project=faults",
+    ...(options.short ? [] : ["e2e/faults/faults.test.ts"]),
+  ],
   {
     cwd: root,
     stdio: "inherit",

@@ -6,10 +6,15 @@ import type { CellOutcome } from "./cell.js";
 
 export interface FaultsFigures {
   readonly seed: number;
-  readonly faults: readonly { readonly name: string; readonly what: string }[];
+  readonly faults: readonly {
+    readonly name: string;
+    readonly what: string;
+    readonly maxSecondsUntilWhole: number;
+    /** Why that is more than a heartbeat. */
+    readonly why?: string;
+  }[];
   readonly transports: readonly string[];
   readonly heartbeatMs: number;
-  readonly maxSecondsUntilWhole: number;
   readonly cells: readonly CellOutcome[];
   readonly leftOut: readonly { readonly fault: string; readonly reason: string }[];
 }
@@ -80,6 +85,9 @@ export function toFaultsPage(result: FaultsResult): string {
   const head = COLUMNS.map(([title]) => title);
   const rows = ofFaults.flat().map((cell) => COLUMNS.map(([, read]) => String(read(cell))));
   const notes = [
+    ...faults.flatMap(({ name, maxSecondsUntilWhole, why }) =>
+      why === undefined ? [] : [`${name}: ${maxSecondsUntilWhole} s are allowed, since ${why}.`],
+    ),
     ...(transports.includes("poll")
       ? []
       : ["The transport axis has one value, `sse`: polling is not measured yet."]),
@@ -92,7 +100,7 @@ another, real sockets between them, and producers that report numbered milestone
 idempotency key until they are answered. Then a fault. At the end the store is read, and what each watcher heard is compared with it.
 
 - ${result.date.slice(0, 10)}, \`${result.command}\`, Node ${result.node.slice(1)}, ${result.cores} cores, ${result.machine}
-- heartbeat ${result.heartbeatMs / 1_000} s; the command fails when a count is not zero, or when a watcher is not whole again within ${result.maxSecondsUntilWhole} s
+- heartbeat ${result.heartbeatMs / 1_000} s; the command fails when a count is not zero, or when a watcher is not whole again within one heartbeat
 - the table's sums: ${sumOf(cells, "milestonesHeard")} milestones heard over ${sumOf(cells, "connections")} connections and polls by ${sumOf(cells, "watchers")} watchers
 ${notes.map((note) => `- ${note}\n`).join("")}
 ${toTable(head, rows)}

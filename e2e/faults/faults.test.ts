@@ -7,7 +7,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { SEED, WHOLE } from "../harness/run-form.js";
 import type { CellOutcome } from "./cell.js";
 import { keepFaultsResult, toFaultsResult } from "./fault-table.js";
-import { FAULTS, FORM, MAX_SECONDS_UNTIL_WHOLE, PARTIAL, runMatrix, TRANSPORTS } from "./matrix.js";
+import { FAULTS, FORM, maxSecondsUntilWhole, PARTIAL, runMatrix, TRANSPORTS } from "./matrix.js";
 import { ZEROS } from "./oracle.js";
 
 const RUN_MS = WHOLE ? 20 * 60_000 : 4 * 60_000;
@@ -23,10 +23,14 @@ beforeAll(() => {
 afterAll(() => {
   const result = toFaultsResult({
     seed: SEED,
-    faults: FAULTS.map(({ name, what }) => ({ name, what: what(FORM) })),
+    faults: FAULTS.map((fault) => ({
+      name: fault.name,
+      what: fault.what(FORM),
+      maxSecondsUntilWhole: maxSecondsUntilWhole(fault),
+      ...(fault.heartbeats !== undefined && { why: fault.heartbeats.why }),
+    })),
     transports: TRANSPORTS,
     heartbeatMs: FORM.heartbeatMs,
-    maxSecondsUntilWhole: MAX_SECONDS_UNTIL_WHOLE,
     cells: outcomes,
     leftOut,
   });
@@ -45,7 +49,7 @@ for (const { name, plan, leftOut: reason, outcome } of cells) {
       }
       const figures = await outcome;
       outcomes.push(figures);
-      const soon = figures.secondsUntilWhole <= MAX_SECONDS_UNTIL_WHOLE;
+      const soon = figures.secondsUntilWhole <= maxSecondsUntilWhole(plan.fault);
       expect({ ...figures, soon }).toMatchObject({ violations: [], verdict: ZEROS, soon: true });
     },
     RUN_MS,

@@ -19,8 +19,12 @@ export const FORM: Form = WHOLE
   ? { whole: true, heartbeatMs: 10_000, holdMs: 30_000, stormWatchers: { sse: 10_000, poll: 1_000 } }
   : { whole: false, heartbeatMs: 1_000, holdMs: 4_000, stormWatchers: { sse: 300, poll: 100 } };
 
-/** What the whole form keeps to, and the short one is held to as well: the standard heartbeat. */
-export const MAX_SECONDS_UNTIL_WHOLE = 10;
+/** The standard heartbeat, to which the short form is held as well. */
+const HEARTBEAT_S = 10;
+
+export function maxSecondsUntilWhole({ heartbeats }: Fault): number {
+  return HEARTBEAT_S * (heartbeats?.count ?? 1);
+}
 
 const MANY_TASKS = 20;
 export const TRANSPORTS: readonly StreamTransport[] = ["sse", "poll"];
