@@ -20,7 +20,7 @@
  * 10. After `drain`, and until a stream has opened, ten failed attempts wait at most one base (or the floor and one base).
  * 11. Between two opens there is a loss; `open` is announced once for each.
  */
-import { backoffDelayMs } from "./backoff.js";
+import { backoffDelayMs, toBackoffFailures } from "./backoff.js";
 import type { Problem } from "./problem.js";
 
 /** Why an attempt or a stream was lost; each is followed by a retry. */
@@ -228,14 +228,6 @@ function waitFor(reason: StateReason, memory: StreamMemory, delayMs: number, flo
     nextAttemptAtMs: nowMs + delayMs,
     notBeforeMs: nowMs + floorMs,
   } as const;
-}
-
-// About five seconds at the base of one that the server sends: a restart. Longer, and it is an outage like any other.
-const ATTEMPTS_AT_BASE = 10;
-
-/** A server that has said `drain` comes back soon; doubling would keep those who came too early away long after it has. */
-function toBackoffFailures(failures: number, failuresAtDrain: number | null): number {
-  return failuresAtDrain === null ? failures : Math.max(1, failures - failuresAtDrain - ATTEMPTS_AT_BASE);
 }
 
 function lose({ memory }: StreamState, input: LostInput, context: StepContext): Step {
