@@ -38,11 +38,3 @@ export function parseRetryAfterMs(header: string | null, nowMs: number): number 
   const ms = /^\d+$/.test(text) ? Number(text) * 1000 : Date.parse(text) - nowMs;
   return Number.isFinite(ms) ? Math.min(Math.max(0, ms), MAX_RETRY_AFTER_MS) : 0;
 }
-
-// About five seconds at the base of one that the server sends: a restart. Longer, and it is an outage like any other.
-const ATTEMPTS_AT_BASE = 10;
-
-/** A server that has said `drain` comes back soon; doubling would keep those who came too early away long after it has. */
-export function toBackoffFailures(failures: number, failuresAtDrain: number | null): number {
-  return failuresAtDrain === null ? failures : Math.max(1, failures - failuresAtDrain - ATTEMPTS_AT_BASE);
-}

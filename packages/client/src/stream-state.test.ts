@@ -122,10 +122,9 @@ function expectInvariants(
       const cap = Math.min(BACKOFF_CAP_MS, Math.max(base, context.backoffCapMs));
       expect(effect.delayMs).toBeLessThanOrEqual(Math.max(cap, input.retryAfterMs + base));
       // 10. a server that is only restarting is asked again soon
-      const { failuresAtDrain } = before.memory;
-      if (failuresAtDrain !== null && before.kind === "connecting") {
-        const soon = state.memory.failures - failuresAtDrain <= 10;
-        if (soon) expect(effect.delayMs).toBeLessThanOrEqual(input.retryAfterMs + base);
+      if (before.memory.graceLeft > 0) {
+        expect(effect.delayMs).toBeLessThanOrEqual(input.retryAfterMs + base);
+        expect(state.memory.failures).toBe(before.memory.failures);
       }
     }
   }
@@ -236,7 +235,18 @@ describe("drain", () => {
     expect(delays).toEqual([...Array.from({ length: 11 }, () => 1000), 2000]);
     // Once there is a stream again a loss is a loss like any other.
     result = step(result.state, { kind: "opened" }, calm);
-    expect(result.state.memory.failuresAtDrain).toBeNull();
+    expect(result.state.memory.graceLeft).toBe(0);
+  });
+
+  test("a restart uses up no retries", () => {
+    let result = run([...drained, { kind: "timer" }]);
+    for (let attempt = 0; attempt < 10; attempt++) {
+      result = step(result.state, lost({ status: 502 }), { ...calm, maxRetries: 0 });
+      expect(result.state).toMatchObject({ kind: "waiting", memory: { failures: 0 } });
+      result = step(result.state, { kind: "timer" }, calm);
+    }
+    result = step(result.state, lost({ status: 502 }), { ...calm, maxRetries: 0 });
+    expect(result.state).toMatchObject({ kind: "closed", reason: "retries-exhausted" });
   });
 
   test("waking does not beat the spread that the server chose", () => {

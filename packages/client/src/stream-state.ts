@@ -17,10 +17,10 @@
  *  7. No attempt starts before the floor the server named (`Retry-After`, `drain`), also not when woken.
  *  8. A wait is at most the cap, or the floor and one base.
  *  9. An end after `drain` is no failure: `failures` stays, the wait is what `drain` said.
- * 10. After `drain`, and until a stream has opened, ten failed attempts wait at most one base (or the floor and one base).
+ * 10. After `drain`, and until a stream has opened, up to ten losses are no failures: each waits at most one base (or the floor and one base).
  * 11. Between two opens there is a loss; `open` is announced once for each.
  */
-import { backoffDelayMs, toBackoffFailures } from "./backoff.js";
+import { backoffDelayMs } from "./backoff.js";
 import type { Problem } from "./problem.js";
 
 /** Why an attempt or a stream was lost; each is followed by a retry. */
@@ -58,8 +58,8 @@ export interface StreamMemory {
   /** The `retry:` before that: `drain` brings one of its own, meant for native clients and once. */
   readonly retryBeforeMs: number | null;
   readonly drainInMs: number | null;
-  /** `failures` when the last stream ended with `drain`; null once another has opened. */
-  readonly failuresAtDrain: number | null;
+  /** Losses that are still no failures, since the server has said that it goes away; 0 once a stream has opened. */
+  readonly graceLeft: number;
   /** A 401 was answered with fresh headers; a second one is final. */
   readonly refreshed: boolean;
 }
@@ -165,7 +165,7 @@ export const INITIAL_STATE: StreamState = {
     retryMs: null,
     retryBeforeMs: null,
     drainInMs: null,
-    failuresAtDrain: null,
+    graceLeft: 0,
     refreshed: false,
   },
 };
@@ -193,7 +193,7 @@ function begin({ memory }: StreamState, { kind }: { kind: "start" | "timer" }): 
 
 function open({ memory }: StreamState): Step {
   return {
-    state: { kind: "open", reason: "opened", memory: { ...memory, drainInMs: null, failuresAtDrain: null } },
+    state: { kind: "open", reason: "opened", memory: { ...memory, drainInMs: null, graceLeft: 0 } },
     effects: [{ kind: "emitState" }, { kind: "emitOpen" }],
   };
 }
@@ -230,18 +230,24 @@ function waitFor(reason: StateReason, memory: StreamMemory, delayMs: number, flo
   } as const;
 }
 
+// About five seconds at the base of one that the server sends: a restart. Longer, and it is an outage like any other.
+const ATTEMPTS_AFTER_DRAIN = 10;
+
 function lose({ memory }: StreamState, input: LostInput, context: StepContext): Step {
   if (memory.drainInMs !== null) {
     const delayMs = memory.drainInMs;
-    const drained = { ...memory, drainInMs: null, failuresAtDrain: memory.failures };
+    const drained = { ...memory, drainInMs: null, graceLeft: ATTEMPTS_AFTER_DRAIN };
     return {
       state: waitFor("drain", drained, delayMs, delayMs, context.nowMs),
       effects: [{ kind: "wait", delayMs }, { kind: "emitState" }],
     };
   }
   const { reason, status, problem } = input;
-  const failures = memory.failures + 1;
-  if (failures > context.maxRetries) {
+  // Doubling would keep those who came too early away long after a server that is only restarting has come back.
+  const graced = memory.graceLeft > 0;
+  const graceLeft = Math.max(0, memory.graceLeft - 1);
+  const failures = memory.failures + (graced ? 0 : 1);
+  if (!graced && failures > context.maxRetries) {
     return {
       state: { kind: "closed", reason: "retries-exhausted", memory: { ...memory, failures } },
       effects: [
@@ -252,13 +258,13 @@ function lose({ memory }: StreamState, input: LostInput, context: StepContext): 
   }
   const delayMs = backoffDelayMs({
     baseMs: memory.retryMs ?? context.retryDelayMs,
-    failures: toBackoffFailures(failures, memory.failuresAtDrain),
+    failures: graced ? 1 : failures,
     floorMs: input.retryAfterMs,
     random: context.random,
     capMs: context.backoffCapMs,
   });
   return {
-    state: waitFor(reason, { ...memory, failures }, delayMs, input.retryAfterMs, context.nowMs),
+    state: waitFor(reason, { ...memory, failures, graceLeft }, delayMs, input.retryAfterMs, context.nowMs),
     effects: [
       { kind: "wait", delayMs },
       { kind: "emitState" },
