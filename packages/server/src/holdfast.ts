@@ -106,6 +106,7 @@ class Service implements Holdfast {
   #listener: Listener | undefined;
   #closing: Promise<void> | undefined;
   #doorOpen = true;
+  #streamsOpen = true;
 
   static async open(settings: HoldfastSettings, store: Store): Promise<Service> {
     const parts = assemble(settings, store);
@@ -117,7 +118,12 @@ class Service implements Holdfast {
       else if (!isTerminal(row.status)) await parts.tasks.command(row.id, { type: "cancel", reason });
     };
     const door = await openDoor({
-      context: { ...parts, cancel, draining: () => service.draining },
+      context: {
+        ...parts,
+        cancel,
+        draining: () => service.draining,
+        streamsOpen: () => service.#streamsOpen,
+      },
       uploads: async (scope) => addUploadRoutes(scope, parts),
       batchOf: async (text) => {
         const id = parseTaskId(text);
@@ -183,10 +189,11 @@ class Service implements Holdfast {
     const { settings, engine, controls, deliveries, uploads, deadlines, batches, tasks, metrics, store } =
       this.#parts;
     const listener = this.#listener;
-    listener?.stopAccepting();
     controls.drain();
     await this.#step("parking uploads", STEP_GRACE_MS, uploads.park(UPLOAD_GRACE_MS));
-    // Last of what clients see: streams live on while uploads finish, hear their endings, and are away for the restart alone.
+    // Last of what clients see: streams and polls live on while uploads finish, hear their endings, and are away for the restart alone.
+    this.#streamsOpen = false;
+    listener?.stopAccepting();
     await this.#step("draining streams", DRAIN_GRACE_MS, engine.drain(settings.drainWindowMs));
     if (listener !== undefined) await listener.close(REQUEST_GRACE_MS);
     this.#doorOpen = false;

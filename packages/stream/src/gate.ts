@@ -84,7 +84,11 @@ export class Gate implements Listener {
         session.end("slow-consumer");
         return;
       }
-      for (const event of page.milestones) this.#send(event);
+      for (const event of page.milestones) {
+        // oxlint-disable-next-line no-await-in-loop -- as its reader takes it: a page of large events is more than a session may hold
+        if (session.queuedBytes > 0) await session.writable();
+        this.#send(event);
+      }
       behind = !page.done;
       // oxlint-disable-next-line no-await-in-loop -- likewise
       await session.writable();

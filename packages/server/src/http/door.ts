@@ -124,7 +124,8 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const refusal = toHoldfastError(error);
-  if (refusal.status >= 500)
+  // Going away is no failure, and thousands may ask meanwhile.
+  if (refusal.status >= 500 && refusal.code !== "DRAINING")
     request.log.error({ err: refusal.cause ?? refusal, code: refusal.code }, "request failed");
   if (reply.sent) return;
   void reply

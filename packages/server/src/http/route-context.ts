@@ -23,8 +23,10 @@ export interface RouteContext {
   readonly metrics: Metrics;
   /** Cancels a task, and lets go of its bytes where it is an upload. */
   readonly cancel: (id: TaskId, reason: string | null) => Promise<void>;
-  /** True from the first moment of `close()`. */
+  /** The server has begun to go away. */
   readonly draining: () => boolean;
+  /** New streams are taken; false from when those that are open are told to come back. */
+  readonly streamsOpen: () => boolean;
 }
 
 export interface IdParams {

@@ -115,7 +115,7 @@ function opener(
   grant: Grant,
   start: Start,
 ) => Promise<FastifyReply | undefined> {
-  const { logger, metrics, draining } = context;
+  const { logger, metrics, streamsOpen } = context;
   const unbuffered = noBufferMiddleware();
 
   const takeOver = (request: FastifyRequest, reply: FastifyReply, connection: ConnectionName): Sink => {
@@ -135,7 +135,7 @@ function opener(
   return async (request, reply, of, grant, start) => {
     assertAcceptsStream(request);
     const poll = parsePoll(request.query, of);
-    if (draining()) {
+    if (!streamsOpen()) {
       throw new HoldfastError("DRAINING", "the server is going away; come back in a moment", {
         retryAfterSeconds: 1,
       });

@@ -51,6 +51,8 @@ export class MemoryStore implements Store {
     const current = this.#tasks.get(id);
     if (commit.expectedVersion === 0) {
       if (current !== undefined || this.#expired.has(id)) return { kind: "taken" };
+      if (commit.row.batchId !== null && this.#batches.get(commit.row.batchId)?.closed === true)
+        return { kind: "closed" };
     } else if (current?.version !== commit.expectedVersion) {
       return { kind: "conflict" };
     }

@@ -229,8 +229,7 @@ class SqliteStore implements Store {
   }
 
   async readBatch(id: BatchId): Promise<BatchRow | undefined> {
-    const found = this.#sql.readBatch.get(id);
-    return found === undefined ? undefined : (JSON.parse(String(found["row"])) as BatchRow);
+    return this.#findBatch(id);
   }
 
   async closeBatch(id: BatchId): Promise<BatchRow | undefined> {
@@ -311,6 +310,8 @@ class SqliteStore implements Store {
     const found = this.#sql.readTask.get(id);
     if (commit.expectedVersion === 0) {
       if (found !== undefined || this.#sql.readTombstone.get(id) !== undefined) return { kind: "taken" };
+      if (commit.row.batchId !== null && this.#findBatch(commit.row.batchId)?.closed === true)
+        return { kind: "closed" };
     } else if (found?.["version"] !== commit.expectedVersion) {
       return { kind: "conflict" };
     }
@@ -366,6 +367,11 @@ class SqliteStore implements Store {
     } catch (cause) {
       throw toStoreError(cause);
     }
+  }
+
+  #findBatch(id: BatchId): BatchRow | undefined {
+    const found = this.#sql.readBatch.get(id);
+    return found === undefined ? undefined : (JSON.parse(String(found["row"])) as BatchRow);
   }
 
   #findIdempotency(key: string): IdempotencyRecord | undefined {

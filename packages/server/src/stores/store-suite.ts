@@ -211,6 +211,22 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
       expect(left).toEqual(["used", "new"]);
     });
 
+    promise("a batch that was closed in the same turn takes no task", async ({ store }) => {
+      const id = "b" as BatchId;
+      await store.createBatch({ id, closed: false, metadata: {}, createdAtMs: 1 });
+      const [first, , late] = await Promise.all([
+        store.commit(created({ batchId: id })),
+        store.closeBatch(id),
+        store.commit(created({ batchId: id })),
+      ]);
+      // Whichever came first: what was taken was taken before the closing.
+      expect(late).toEqual({ kind: "closed" });
+      expect(await store.listTasks({ limit: 9, batchId: id })).toHaveLength(
+        first.kind === "committed" ? 1 : 0,
+      );
+      expect(await store.commit(created({ batchId: id }))).toEqual({ kind: "closed" });
+    });
+
     promise("a batch is created once and stays closed", async ({ store }) => {
       const batch = { id: "b" as BatchId, closed: false, metadata: { a: 1 }, createdAtMs: 1 };
       expect(await store.createBatch(batch)).toEqual({ row: batch, created: true });

@@ -66,11 +66,12 @@ export interface Committed {
   readonly milestones: readonly StoredMilestone[];
 }
 
-/** `conflict`: another commit came first, read again. `taken`: a task of that id exists or existed. `repeated`: the idempotency key was committed before. */
+/** `conflict`: another commit came first, read again. `taken`: a task of that id exists or existed. `closed`: the batch of a new task takes no more. `repeated`: the idempotency key was committed before. */
 export type CommitResult =
   | ({ readonly kind: "committed" } & Committed)
   | { readonly kind: "conflict" }
   | { readonly kind: "taken" }
+  | { readonly kind: "closed" }
   | { readonly kind: "repeated" };
 
 export interface MilestoneQuery {

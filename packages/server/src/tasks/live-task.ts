@@ -27,8 +27,12 @@ export class LiveTask {
   /** The speed last told to watchers: while above 0 a stalled task is told again. */
   toldSpeed = 0;
 
-  constructor(row: TaskRow, nowMs: number) {
+  readonly #onCaughtUp: (live: LiveTask) => void;
+
+  /** `onCaughtUp`: progress that had waited for a commit has moved the row. */
+  constructor(row: TaskRow, nowMs: number, onCaughtUp: (live: LiveTask) => void) {
     this.#row = row;
+    this.#onCaughtUp = onCaughtUp;
     this.#speed = new Speed(nowMs);
     this.touchedAtMs = nowMs;
     setMaxListeners(MAX_LISTENERS, this.#ended.signal);
@@ -80,7 +84,7 @@ export class LiveTask {
       if (this.#committing === 0 && this.#waiting !== undefined) {
         const change = this.#waiting;
         this.#waiting = undefined;
-        this.move(nowMs(), change);
+        if (this.move(nowMs(), change)) this.#onCaughtUp(this);
       }
     }
   }

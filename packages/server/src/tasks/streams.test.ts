@@ -247,3 +247,16 @@ test("one cursor resumes many tasks with nothing lost or repeated, wherever the 
     { numRuns: 60 },
   );
 });
+
+test("progress that came while a commit was under way is told as well", async () => {
+  const { id } = await service.job();
+  await service.tasks.command(id, { type: "report", report: { type: "progress", done: 1 } });
+  const { sink } = await service.watch(id);
+  const told = sink.data("progress").length;
+  const report = { type: "stage", stage: "scan", phase: "begin" } as const;
+  const committing = service.tasks.command(id, { type: "report", report });
+  const moving = service.tasks.progress(id, { type: "report", report: { type: "progress", done: 50 } });
+  await Promise.all([committing, moving]);
+  await settled();
+  expect(sink.data("progress").slice(told).at(-1)).toMatchObject({ done: 50 });
+});

@@ -96,11 +96,7 @@ export class Tasks {
         metadata: {},
         createdAtMs: nowMs,
       });
-      if (batch.closed) {
-        throw new HoldfastError("BATCH_CLOSED", `batch ${batch.id} is closed; name another batch or none`, {
-          field: "/batchId",
-        });
-      }
+      if (batch.closed) throw batchClosed(batch.id);
     }
     const { row, milestones } = newTaskRow(task, nowMs);
     const result = await this.#options.store.commit({
@@ -108,6 +104,7 @@ export class Tasks {
       expectedVersion: 0,
       milestones,
     });
+    if (result.kind === "closed") throw batchClosed(row.batchId);
     if (result.kind !== "committed") {
       throw new HoldfastError(
         "ID_TAKEN",
@@ -290,9 +287,7 @@ export class Tasks {
     if (row === "expired") {
       throw new HoldfastError("TASK_EXPIRED", `task ${id} ended longer ago than tasks are kept (retention)`);
     }
-    const live = new LiveTask(row, this.#options.now());
-    this.#live.set(id, live);
-    return live;
+    return this.#keep(row);
   }
 
   #speed(row: TaskRow): number {
@@ -300,9 +295,18 @@ export class Tasks {
   }
 
   #move(live: LiveTask, change: (row: TaskRow) => TaskRow): void {
-    if (!live.move(this.#options.now(), change)) return;
-    for (const listener of this.#listeners) listener(live.row);
-    this.#publish(live.row);
+    if (live.move(this.#options.now(), change)) this.#tell(live);
+  }
+
+  #tell({ row }: LiveTask): void {
+    for (const listener of this.#listeners) listener(row);
+    this.#publish(row);
+  }
+
+  #keep(row: TaskRow): LiveTask {
+    const live = new LiveTask(row, this.#options.now(), (moved) => this.#tell(moved));
+    this.#live.set(row.id, live);
+    return live;
   }
 
   #committed({ row, milestones }: Committed): void {
@@ -314,7 +318,7 @@ export class Tasks {
     for (const listener of this.#listeners) listener(row);
     if (watched) {
       // Whoever watches its batch must be able to show a task that was made this moment.
-      if (!this.#live.has(row.id)) this.#live.set(row.id, new LiveTask(row, now()));
+      if (!this.#live.has(row.id)) this.#keep(row);
       for (const milestone of milestones) hub.publishMilestone(channels, toMilestone(milestone));
     }
     if (!isTerminal(row.status)) this.#publish(row);
@@ -376,4 +380,10 @@ export class Tasks {
       if (live.idle && !watched && nowMs - live.touchedAtMs > KEEP_MS) this.#live.delete(id);
     }
   }
+}
+
+function batchClosed(id: string | null): HoldfastError {
+  return new HoldfastError("BATCH_CLOSED", `batch ${id ?? ""} is closed; name another batch or none`, {
+    field: "/batchId",
+  });
 }
