@@ -31,13 +31,14 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
         : "connections end behind 60 bytes drawn from their first 2,500, headers included",
     needs: [],
     stage: (setting) => {
-      const { form, random } = setting;
+      const { form, random, tasks } = setting;
       const bytes = form.whole
         ? [...range(1, 2_500), ...range(1, 500).map(() => random.integer(2_501, 22_500))]
         : range(1, 60).map(() => random.integer(1, 2_500));
       return walk(setting, {
         how: "drop",
-        watchers: form.whole ? 60 : 10,
+        // Each time one comes back it is sent all tasks of the batch: sixty of those would be a storm.
+        watchers: form.whole ? (tasks > 1 ? 30 : 60) : 10,
         cuts: bytes.map((count) => () => afterBytes(count)),
       });
     },

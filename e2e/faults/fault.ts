@@ -15,8 +15,8 @@ export interface Fault {
   readonly needs: readonly Need[];
   /** In the whole form nothing else runs beside it. */
   readonly alone?: boolean;
-  /** Within which every watcher must be whole again, and why more than one. 1. */
-  readonly heartbeats?: { readonly count: number; readonly why: string };
+  /** Within so many every watcher must be whole again; 1. */
+  readonly maxHeartbeats?: number;
   readonly stage: (setting: Setting) => Stage;
 }
 

@@ -27,7 +27,6 @@ afterAll(() => {
       name: fault.name,
       what: fault.what(FORM),
       maxSecondsUntilWhole: maxSecondsUntilWhole(fault),
-      ...(fault.heartbeats !== undefined && { why: fault.heartbeats.why }),
     })),
     transports: TRANSPORTS,
     heartbeatMs: FORM.heartbeatMs,

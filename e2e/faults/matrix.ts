@@ -22,8 +22,8 @@ export const FORM: Form = WHOLE
 /** The standard heartbeat, to which the short form is held as well. */
 const HEARTBEAT_S = 10;
 
-export function maxSecondsUntilWhole({ heartbeats }: Fault): number {
-  return HEARTBEAT_S * (heartbeats?.count ?? 1);
+export function maxSecondsUntilWhole({ maxHeartbeats = 1 }: Fault): number {
+  return HEARTBEAT_S * maxHeartbeats;
 }
 
 const MANY_TASKS = 20;
