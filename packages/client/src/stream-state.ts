@@ -1,6 +1,5 @@
 /**
- * The life of a stream as a pure, total table: (state, input, context) → (state, effects). No clock, no chance, no I/O; the
- * shell in stable-event-source.ts turns inputs into calls of `step` and effects into deeds.
+ * The life of a stream as a pure, total table: (state, input, context) → (state, effects). stable-event-source.ts does the deeds.
  *
  *     idle ──start──▶ connecting ──opened──▶ open
  *                       ▲   │ lost             │ lost
