@@ -53,3 +53,14 @@ test("a connection that turns out foreign is not filtered by what an earlier one
   filter.accept("message", undefined);
   expect(filter.accept("stage", cursor(2))).toBe(true);
 });
+
+test("a server that begins before what was seen is believed: its store was put back", () => {
+  const filter = new ReplayFilter();
+  filter.begin();
+  filter.accept("connected", cursor(3));
+  expect(filter.accept("stage", cursor(13))).toBe(true);
+  filter.begin();
+  expect(filter.accept("connected", cursor(3))).toBe(true);
+  expect(filter.accept("stage", cursor(4))).toBe(true);
+  expect(filter.accept("stage", cursor(4))).toBe(false);
+});

@@ -23,7 +23,8 @@ export class ReplayFilter {
     if (this.#first) {
       this.#first = false;
       this.#ours = type === "connected" && cursor !== undefined;
-      if (this.#ours && cursor !== undefined && this.#isNew(cursor)) this.#seen = cursor;
+      // The server decides where its stream begins, also before what was seen: its store may have been put back.
+      if (this.#ours) this.#seen = cursor;
       return true;
     }
     if (!this.#ours || cursor === undefined) return true;

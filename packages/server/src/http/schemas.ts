@@ -37,7 +37,7 @@ export const WATCH_MANY_SCHEMA: JsonSchema = {
     tasks: {
       type: "array",
       minItems: 1,
-      maxItems: 100,
+      maxItems: 1_000,
       items: { type: "string", minLength: 1, maxLength: 128 },
     },
   },

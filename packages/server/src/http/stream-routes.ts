@@ -21,7 +21,7 @@ import { toBatchId, toTaskId, type IdParams, type RouteContext } from "./route-c
 import { STREAM_MANY_QUERY_SCHEMA, STREAM_QUERY_SCHEMA, WATCH_MANY_SCHEMA } from "./schemas.js";
 import { describeStreamEnd, sseMiddleware, toLoggedPath } from "./sse-middleware.js";
 
-const MAX_TASKS = 100;
+const MAX_TASKS_IN_URL = 100;
 const STREAM = { config: { stream: true }, exposeHeadRoute: false } as const;
 const SCHEMA = {
   summary: "Watch as text/event-stream",
@@ -97,7 +97,7 @@ export function addStreamRoutes(app: FastifyInstance, context: RouteContext): vo
     { ...STREAM, schema: { ...SCHEMA, body: WATCH_MANY_SCHEMA } },
     async (request, reply) => {
       const ids = request.body?.tasks;
-      if (ids === undefined) throw invalidField("/tasks", "is missing; name 1 to 100 tasks");
+      if (ids === undefined) throw invalidField("/tasks", "is missing; name 1 to 1,000 tasks");
       const grant = await authorizeAll(request, ids);
       return await open(request, reply, "many", grant, async (stream) => await streams.openMany(ids, stream));
     },
@@ -192,8 +192,11 @@ function parseTaskList(task: unknown): readonly string[] {
   const ids = (Array.isArray(task) ? task : [task]).filter(
     (id): id is string => typeof id === "string" && id !== "",
   );
-  if (ids.length === 0 || ids.length > MAX_TASKS) {
-    throw invalidField("task", `must name 1 to ${MAX_TASKS} tasks, as ?task=a&task=b: got ${ids.length}`);
+  if (ids.length === 0 || ids.length > MAX_TASKS_IN_URL) {
+    throw invalidField(
+      "task",
+      `must name 1 to ${MAX_TASKS_IN_URL} tasks, as ?task=a&task=b: got ${ids.length}`,
+    );
   }
   return ids;
 }

@@ -42,6 +42,11 @@ export class MemoryHistory {
     };
   }
 
+  couldBeOf(cursor: string, position: number): boolean {
+    const held = [...this.#tasks.values()].flatMap((history) => history.held);
+    return held.every((event) => event.position !== position || event.cursor === cursor);
+  }
+
   trimmed(of: MilestoneQuery["of"]): Mark | undefined {
     const marks = this.#of(of).map(({ trimmed }) => trimmed);
     if ("batchId" in of) marks.push(this.#gone.get(of.batchId));

@@ -43,7 +43,8 @@ export class MemoryStore implements Store {
   }
 
   async locate(cursor: string): Promise<number | undefined> {
-    return this.#clock.locate(cursor);
+    const position = this.#clock.locate(cursor);
+    return position !== undefined && this.#history.couldBeOf(cursor, position) ? position : undefined;
   }
 
   async commit(commit: Commit): Promise<CommitResult> {

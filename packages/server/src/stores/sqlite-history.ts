@@ -8,7 +8,7 @@
  * - Letting go costs a few look-ups a commit: the oldest are first in their index, and how many a task holds is counted here.
  * Refuses: transactions; every method runs within one of its caller's. Called by: `SqliteStore` alone.
  */
-import type { BatchId, TaskId } from "@holdfast/protocol";
+import { parseCursor, type BatchId, type TaskId } from "@holdfast/protocol";
 import type { TaskRow } from "../tasks/task-row.js";
 import type { CursorClock } from "./cursor-clock.js";
 import type { SqlRecord } from "./sqlite-driver.js";
@@ -98,6 +98,13 @@ export class SqliteHistory {
   }
 
   /** Removes all of a task. Of one in a batch its last position is kept, for streams of the batch. */
+  /** Times grow with positions: one that lies otherwise was given out by another life of this store, before a backup was put back. */
+  couldBeOf(cursor: string, position: number): boolean {
+    const ms = parseCursor(cursor)?.ms ?? 0;
+    const { below, above } = this.#sql.timesAround.get(position) ?? {};
+    return Number(below ?? ms) <= ms && ms <= Number(above ?? ms);
+  }
+
   forget(id: TaskId, batchId: BatchId | null): void {
     const last = this.#sql.lastOfTask.get(id);
     if (batchId !== null && last !== undefined) {

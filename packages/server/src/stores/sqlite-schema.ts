@@ -75,6 +75,9 @@ export const STATEMENTS = {
   readBatchMilestones: `SELECT * FROM milestones
     WHERE batch_id = ? AND seq > ? AND (seq > ? OR ending = 1)
     ORDER BY seq LIMIT ?`,
+  timesAround: `SELECT
+    (SELECT ms FROM milestones WHERE seq <= ?1 ORDER BY seq DESC LIMIT 1) AS below,
+    (SELECT ms FROM milestones WHERE seq >= ?1 ORDER BY seq LIMIT 1) AS above`,
   countMilestones: "SELECT count(*) AS n FROM milestones WHERE task_id = ? AND ending = 0",
   nthMilestone:
     "SELECT seq, ms FROM milestones WHERE task_id = ? AND ending = 0 ORDER BY seq LIMIT 1 OFFSET ?",

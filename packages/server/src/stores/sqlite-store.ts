@@ -125,7 +125,8 @@ class SqliteStore implements Store {
   }
 
   async locate(cursor: string): Promise<number | undefined> {
-    return this.#clock.locate(cursor);
+    const position = this.#clock.locate(cursor);
+    return position !== undefined && this.#history.couldBeOf(cursor, position) ? position : undefined;
   }
 
   async commit(commit: Commit): Promise<CommitResult> {

@@ -127,6 +127,8 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
         expect(await store.locate(row.cursor)).toBe(row.position);
         const [, ms] = row.cursor.split("-");
         expect(await store.locate(`zz-${ms}-${row.position}`)).toBeUndefined();
+        // Given out before a backup was put back: the same place, another time.
+        expect(await store.locate(`${store.epoch}-${Number(ms) + 1}-${row.position}`)).toBeUndefined();
         expect(await store.locate(`${store.epoch}-${ms}-${row.position + 1}`)).toBeUndefined();
         for (const text of ["", "x", "a-b-c", `${row.cursor}-1`, "-1", "🐟"]) {
           expect(await store.locate(text)).toBeUndefined();
