@@ -132,6 +132,21 @@ test("a request repeated with its Idempotency-Key gets the same answer and chang
   });
 });
 
+test("requests with one Idempotency-Key that overlap are one request, or a conflict", async () => {
+  const { api, holdfast } = await serve();
+  const send = async (id: string, result: number): Promise<unknown> => {
+    const ending = json("POST", { type: "complete", data: { result } }, { "Idempotency-Key": "k1" });
+    return await (await fetch(`${api}/tasks/${id}/events`, ending)).json();
+  };
+  await holdfast.tasks.create({ id: "same" });
+  const [first, retry] = await Promise.all([send("same", 1), send("same", 1)]);
+  expect(retry).toEqual(first);
+  await holdfast.tasks.create({ id: "other" });
+  const answers = await Promise.all([send("other", 1), send("other", 2)]);
+  expect(answers).toContainEqual(expect.objectContaining({ status: "completed" }));
+  expect(answers).toContainEqual(expect.objectContaining({ code: "IDEMPOTENCY_CONFLICT" }));
+});
+
 test("lists go page by page", async () => {
   const { api, url, holdfast } = await serve();
   for (const id of ["a", "b", "c"]) {

@@ -23,7 +23,7 @@ interface NewTaskBody {
 
 const MAX_KEY_CHARS = 255;
 
-export function addTaskRoutes(app: FastifyInstance, { settings, tasks, store, cancel }: RouteContext): void {
+export function addTaskRoutes(app: FastifyInstance, { settings, tasks, cancel }: RouteContext): void {
   const path = `${settings.basePath}/api/v1/tasks`;
 
   app.post<{ Body: NewTaskBody | undefined }>(
@@ -93,7 +93,7 @@ export function addTaskRoutes(app: FastifyInstance, { settings, tasks, store, ca
       const id = toTaskId(request.params.id);
       await request.authorize("produce", { taskId: id });
       const key = readIdempotencyKey(request.headers);
-      return await reply.send(await applyReports(tasks, store, id, parseReports(request.body), key));
+      return await reply.send(await applyReports(tasks, id, parseReports(request.body), key));
     },
   );
 }

@@ -49,6 +49,8 @@ export class MemoryStore implements Store {
 
   async commit(commit: Commit): Promise<CommitResult> {
     const { id } = commit.row;
+    const before = commit.idempotency === undefined ? undefined : this.#answers.get(commit.idempotency.key);
+    if (before !== undefined) return { kind: "repeated", before };
     const current = this.#tasks.get(id);
     if (commit.expectedVersion === 0) {
       if (current !== undefined || this.#expired.has(id)) return { kind: "taken" };
@@ -57,8 +59,6 @@ export class MemoryStore implements Store {
     } else if (current?.version !== commit.expectedVersion) {
       return { kind: "conflict" };
     }
-    if (commit.idempotency !== undefined && this.#answers.has(commit.idempotency.key))
-      return { kind: "repeated" };
     const committed = applyCommit(commit, marksOf(current ?? commit.row), () => this.#clock.draw());
     this.#tasks.set(id, committed.row);
     this.#history.add(committed.row, committed.milestones);

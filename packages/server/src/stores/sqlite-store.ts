@@ -307,6 +307,9 @@ class SqliteStore implements Store {
   }
 
   #apply(commit: Commit): CommitResult {
+    const { idempotency } = commit;
+    const repeated = idempotency === undefined ? undefined : this.#findIdempotency(idempotency.key);
+    if (repeated !== undefined) return { kind: "repeated", before: repeated };
     const { id } = commit.row;
     const found = this.#sql.readTask.get(id);
     if (commit.expectedVersion === 0) {
@@ -316,9 +319,6 @@ class SqliteStore implements Store {
     } else if (found?.["version"] !== commit.expectedVersion) {
       return { kind: "conflict" };
     }
-    const { idempotency } = commit;
-    if (idempotency !== undefined && this.#findIdempotency(idempotency.key) !== undefined)
-      return { kind: "repeated" };
     const before = marksOf(found === undefined ? commit.row : toRow(found));
     const { row, milestones } = applyCommit(commit, before, () => this.#clock.draw());
     const text = JSON.stringify(row);

@@ -184,9 +184,14 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
         const { row } = await commit(store, created());
         const idempotency = { key: "k", fingerprint: "f" };
         const first = await commit(store, { ...change(row, "stage"), idempotency });
-        expect(await store.commit({ ...change(first.row, "stage"), idempotency })).toEqual({
-          kind: "repeated",
-        });
+        const before = { ...idempotency, cursor: first.row.cursor, status: first.row.status };
+        const another = { key: "k", fingerprint: "g" };
+        for (const again of [change(first.row, "stage"), change(row, "stage")])
+          for (const asked of [idempotency, another])
+            expect(await store.commit({ ...again, idempotency: asked })).toEqual({
+              kind: "repeated",
+              before,
+            });
         expect(await store.readIdempotency("k")).toMatchObject({
           fingerprint: "f",
           cursor: first.row.cursor,

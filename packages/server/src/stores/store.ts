@@ -66,13 +66,13 @@ export interface Committed {
   readonly milestones: readonly StoredMilestone[];
 }
 
-/** `conflict`: another commit came first, read again. `taken`: a task of that id exists or existed. `closed`: the batch of a new task takes no more. `repeated`: the idempotency key was committed before. */
+/** `conflict`: another commit came first, read again. `taken`: a task of that id exists or existed. `closed`: the batch of a new task takes no more. `repeated`: the idempotency key was committed before, by this request or another; looked at before the version. */
 export type CommitResult =
   | ({ readonly kind: "committed" } & Committed)
   | { readonly kind: "conflict" }
   | { readonly kind: "taken" }
   | { readonly kind: "closed" }
-  | { readonly kind: "repeated" };
+  | { readonly kind: "repeated"; readonly before: IdempotencyRecord };
 
 export interface MilestoneQuery {
   /** All tasks of the batch, or the tasks named. */

@@ -19,7 +19,7 @@ test("several reports are applied whole or not at all", async () => {
     { type: "progress", done: 5 },
     { type: "custom", name: "error", data: 1 },
   ] as const;
-  await expect(applyReports(service.tasks, service.store, id, reports)).rejects.toMatchObject({
+  await expect(applyReports(service.tasks, id, reports)).rejects.toMatchObject({
     code: "INVALID_FIELD",
   });
   expect(await service.tasks.read(id)).toMatchObject({ status: "pending", done: 0, cursor });
@@ -28,11 +28,11 @@ test("several reports are applied whole or not at all", async () => {
 test("the same request with its key changes nothing the second time and hears the same", async () => {
   const { id } = await service.job();
   const reports = [{ type: "custom", name: "note", data: 1 }] as const;
-  const first = await applyReports(service.tasks, service.store, id, reports, "key");
-  const second = await applyReports(service.tasks, service.store, id, reports, "key");
+  const first = await applyReports(service.tasks, id, reports, "key");
+  const second = await applyReports(service.tasks, id, reports, "key");
   expect(second).toEqual(first);
   const other = [{ type: "custom", name: "note", data: 2 }] as const;
-  await expect(applyReports(service.tasks, service.store, id, other, "key")).rejects.toMatchObject({
+  await expect(applyReports(service.tasks, id, other, "key")).rejects.toMatchObject({
     code: "IDEMPOTENCY_CONFLICT",
   });
 });
@@ -40,9 +40,7 @@ test("the same request with its key changes nothing the second time and hears th
 test("two requests with one key at once are applied once", async () => {
   const { id } = await service.job();
   const reports = [{ type: "custom", name: "note", data: 1 }] as const;
-  await Promise.all(
-    [1, 2, 3].map(async () => await applyReports(service.tasks, service.store, id, reports, "key")),
-  );
+  await Promise.all([1, 2, 3].map(async () => await applyReports(service.tasks, id, reports, "key")));
   const page = await service.store.readMilestones({
     of: { taskIds: [id] },
     after: 0,
@@ -52,29 +50,69 @@ test("two requests with one key at once are applied once", async () => {
   expect(page.milestones.filter(({ event }) => event === "note")).toHaveLength(1);
 });
 
+test("a retry that overtakes the answer to its first try hears the same, also when the first ends the task", async () => {
+  const { id } = await service.job();
+  const reports = [{ type: "complete", result: 1 }] as const;
+  const [first, retry] = await Promise.all(
+    [1, 2].map(async () => await applyReports(service.tasks, id, reports, "key")),
+  );
+  expect(first).toMatchObject({ status: "completed" });
+  expect(retry).toEqual(first);
+});
+
+test("a repeated request hears the cursor and status of its own time, whatever came since", async () => {
+  const { id } = await service.job();
+  const reports = [{ type: "custom", name: "note", data: 1 }] as const;
+  const first = await applyReports(service.tasks, id, reports, "key");
+  await applyReports(service.tasks, id, [{ type: "complete", result: null }]);
+  const { cursor, status } = await applyReports(service.tasks, id, reports, "key");
+  expect({ cursor, status }).toEqual({ cursor: first.cursor, status: "processing" });
+});
+
+test("another request with a key is refused also while the first is under way", async () => {
+  const { id } = await service.job();
+  const [first, other] = await Promise.allSettled(
+    [1, 2].map(
+      async (data) => await applyReports(service.tasks, id, [{ type: "custom", name: "note", data }], "key"),
+    ),
+  );
+  expect(first).toMatchObject({ status: "fulfilled" });
+  expect(other).toMatchObject({ status: "rejected", reason: { code: "IDEMPOTENCY_CONFLICT" } });
+});
+
+test("a report that meets a cancelling under way is answered like one on a cancelled task", async () => {
+  const { id } = await service.job();
+  const reports = [{ type: "custom", name: "note", data: 1 }] as const;
+  const [, answer] = await Promise.all([
+    service.tasks.command(id, { type: "cancel", reason: null }),
+    applyReports(service.tasks, id, reports, "key"),
+  ]);
+  expect(answer).toMatchObject({ status: "cancelled", cancelRequested: true });
+});
+
 test("a producer hears of a cancelled task in the answer to its next report", async () => {
   const { id } = await service.job();
   await service.tasks.command(id, { type: "cancel", reason: null });
-  const answer = await applyReports(service.tasks, service.store, id, [{ type: "progress", done: 1 }]);
+  const answer = await applyReports(service.tasks, id, [{ type: "progress", done: 1 }]);
   expect(answer).toMatchObject({ status: "cancelled", cancelRequested: true });
 });
 
 test("a report on a task that has ended is refused", async () => {
   const { id } = await service.job();
   const complete = [{ type: "complete", result: null }] as const;
-  await applyReports(service.tasks, service.store, id, complete);
-  await expect(applyReports(service.tasks, service.store, id, complete)).rejects.toMatchObject({
+  await applyReports(service.tasks, id, complete);
+  await expect(applyReports(service.tasks, id, complete)).rejects.toMatchObject({
     code: "TASK_ENDED",
   });
 });
 
 test("progress reaches watchers without a commit, and is stored on close", async () => {
   const { id } = await service.job();
-  await applyReports(service.tasks, service.store, id, [{ type: "progress", done: 1 }]);
+  await applyReports(service.tasks, id, [{ type: "progress", done: 1 }]);
   const { version } = await service.tasks.read(id);
   const { sink } = await service.watch(id);
   for (let done = 2; done <= 50; done += 1) {
-    await applyReports(service.tasks, service.store, id, [{ type: "progress", done }]);
+    await applyReports(service.tasks, id, [{ type: "progress", done }]);
   }
   expect(sink.data("progress").at(-1)).toMatchObject({ done: 50, percentage: 50 });
   expect(await service.store.readTask(id)).toMatchObject({ version, done: 1 });

@@ -5,9 +5,9 @@
  * commit, so a retry after a lost answer changes nothing and hears the same.
  */
 import { createHash } from "node:crypto";
-import { isTerminal, type Cursor, type TaskId, type TaskStatus } from "@holdfast/protocol";
+import type { Cursor, TaskId, TaskStatus } from "@holdfast/protocol";
 import { HoldfastError } from "../errors.js";
-import type { Store } from "../stores/store.js";
+import type { IdempotencyKey } from "../stores/store.js";
 import type { Command, Report } from "./lifecycle.js";
 import type { TaskRow } from "./task-row.js";
 import type { Tasks } from "./tasks.js";
@@ -28,37 +28,29 @@ export interface ReportAnswer {
  */
 export async function applyReports(
   tasks: Tasks,
-  store: Store,
   id: TaskId,
   reports: readonly Report[],
   idempotencyKey?: string,
 ): Promise<ReportAnswer> {
-  const key = idempotencyKey === undefined ? undefined : `${id} ${idempotencyKey}`;
-  const fingerprint = createHash("sha256").update(JSON.stringify(reports)).digest("base64url");
-  if (key !== undefined) {
-    const before = await store.readIdempotency(key);
-    if (before !== undefined && before.fingerprint !== fingerprint) {
-      throw new HoldfastError(
-        "IDEMPOTENCY_CONFLICT",
-        "the Idempotency-Key was used for another request to this task; draw a new key for a new request",
-        { field: "Idempotency-Key" },
-      );
-    }
-    if (before !== undefined) {
-      const now = await tasks.read(id);
-      return { ...toAnswer(tasks, now), cursor: before.cursor, status: before.status };
-    }
-  }
-  const row = await tasks.read(id);
-  if (row.status === "cancelled") return toAnswer(tasks, row);
   const commands = reports.map((report): Command => ({ type: "report", report }));
-  const [only] = commands;
-  const light = key === undefined && commands.length === 1 && only !== undefined;
-  if (light && !isTerminal(row.status) && (await tasks.progress(id, only))) {
-    return toAnswer(tasks, await tasks.read(id));
+  try {
+    const [only] = commands;
+    const light = idempotencyKey === undefined && commands.length === 1 && only !== undefined;
+    if (light && (await tasks.progress(id, only))) return toAnswer(tasks, await tasks.read(id));
+    const { row, before } = await tasks.commands(id, commands, toKey(id, reports, idempotencyKey));
+    return { ...toAnswer(tasks, row), ...(before && { cursor: before.cursor, status: before.status }) };
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== "TASK_ENDED") throw error;
+    const row = await tasks.read(id);
+    if (row.status === "cancelled") return toAnswer(tasks, row);
+    throw error;
   }
-  const after = await tasks.commands(id, commands, key === undefined ? undefined : { key, fingerprint });
-  return toAnswer(tasks, after);
+}
+
+function toKey(id: TaskId, reports: readonly Report[], key: string | undefined): IdempotencyKey | undefined {
+  if (key === undefined) return undefined;
+  const fingerprint = createHash("sha256").update(JSON.stringify(reports)).digest("base64url");
+  return { key: `${id} ${key}`, fingerprint };
 }
 
 function toAnswer(tasks: Tasks, row: TaskRow): ReportAnswer {

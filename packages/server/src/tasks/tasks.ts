@@ -14,10 +14,11 @@
 import { isTerminal, type Task, type TaskId } from "@holdfast/protocol";
 import { encodeFrame, Latest, toFrameBytes, type Hub } from "@holdfast/stream";
 import { HoldfastError } from "../errors.js";
-import type { Commit, Committed, Store, TaskQuery } from "../stores/store.js";
+import type { Committed, IdempotencyKey, Store, TaskQuery } from "../stores/store.js";
 import { applyCommand, deadlineMs, type Command, type LifecycleSettings } from "./lifecycle.js";
 import { LiveTask } from "./live-task.js";
 import { assertMetadata, newTaskRow, type NewTask } from "./new-task.js";
+import { assertRepeated, type Applied } from "./repeated-request.js";
 import type { TaskRow } from "./task-row.js";
 import { toProgress, toTask } from "./task-wire.js";
 import { toMilestone } from "./milestone-frame.js";
@@ -143,37 +144,41 @@ export class Tasks {
 
   /** Throws what the lifecycle refuses. */
   async command(id: TaskId, command: Command): Promise<TaskRow> {
-    return await this.commands(id, [command]);
+    return (await this.commands(id, [command])).row;
   }
 
-  /** All or none, as one commit; progress alone is no commit. */
-  async commands(
-    id: TaskId,
-    commands: readonly Command[],
-    idempotency?: Commit["idempotency"],
-  ): Promise<TaskRow> {
+  /** All or none, as one commit; progress alone is no commit. Throws also IDEMPOTENCY_CONFLICT. */
+  async commands(id: TaskId, commands: readonly Command[], idempotency?: IdempotencyKey): Promise<Applied> {
     const live = await this.#load(id);
-    const { settings, now } = this.#options;
+    const { store, settings, now } = this.#options;
     return await live.exclusively(async () => {
       for (let race = 0; race < MAX_RACES; race += 1) {
-        let row = live.row;
+        const from = live.row;
+        if (idempotency !== undefined) {
+          // In the queue, and before the lifecycle is asked: the first try may have been under way until now, and have ended the task.
+          // oxlint-disable-next-line no-await-in-loop -- a lost race is tried again in order
+          const before = await store.readIdempotency(idempotency.key);
+          if (before !== undefined) return { row: live.row, before: assertRepeated(before, idempotency) };
+        }
+        let row = from;
         const milestones = [];
         for (const command of commands) {
           const change = applyCommand(row, command, now(), settings);
           row = change.row;
           milestones.push(...change.milestones);
         }
-        // oxlint-disable-next-line no-await-in-loop -- a lost race is tried again in order
-        const result = await this.#options.store.commit({
-          row: { ...row, version: live.row.version + 1 },
-          expectedVersion: live.row.version,
+        // oxlint-disable-next-line no-await-in-loop -- likewise
+        const result = await store.commit({
+          row: { ...row, version: from.version + 1 },
+          expectedVersion: from.version,
           milestones,
           idempotency,
         });
-        if (result.kind === "committed") return result.row;
-        if (result.kind === "repeated") return live.row;
+        if (result.kind === "committed") return { row: result.row };
+        if (result.kind === "repeated" && idempotency !== undefined)
+          return { row: live.row, before: assertRepeated(result.before, idempotency) };
         // oxlint-disable-next-line no-await-in-loop -- likewise
-        const newer = await this.#options.store.readTask(id);
+        const newer = await store.readTask(id);
         if (newer === undefined || newer === "expired") break;
         live.replace(newer, now());
       }
@@ -274,9 +279,10 @@ export class Tasks {
   }
 
   async #load(id: TaskId): Promise<LiveTask> {
-    const live = this.#live.get(id) ?? (await this.#loading.get(id));
+    const live = this.#live.get(id);
     if (live !== undefined) return live;
-    const loading = this.#readLive(id).finally(() => this.#loading.delete(id));
+    // Without an await before it: two at once must not get two rows that don't know of each other.
+    const loading = this.#loading.get(id) ?? this.#readLive(id).finally(() => this.#loading.delete(id));
     this.#loading.set(id, loading);
     return await loading;
   }
