@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { Service, SETTINGS, settled } from "../testing/service.js";
+import type { Report } from "./lifecycle.js";
+import { applyReports } from "./reports.js";
 
 let service: Service;
 
@@ -70,4 +72,32 @@ test("a batch is forgotten when its last task is, not before", async () => {
   await after(3_600_001);
   await after(3_600_001);
   await expect(service.batches.read(batch.batchId)).rejects.toMatchObject({ code: "BATCH_NOT_FOUND" });
+});
+
+test("an attempt that begins with progress is still the current one after a crash", async () => {
+  const { id } = await service.job({ maxAttempts: 3 });
+  const report = async (only: Report): Promise<unknown> => await applyReports(service.tasks, id, [only]);
+  await report({ type: "fail", code: "OOM", message: "out of memory", retryable: true });
+  const { sink } = await service.watch(id);
+  await report({ type: "progress", attempt: 2, done: 3, leaseSeconds: 30 });
+  expect(sink.data("progress").at(-1)).toMatchObject({ done: 3 });
+  await report({ type: "progress", attempt: 2, done: 4, leaseSeconds: 30 });
+  await service.die();
+  service = new Service(undefined, service);
+  expect(await service.tasks.read(id)).toMatchObject({
+    attempt: 2,
+    error: null,
+    retryUntilMs: null,
+    done: 4,
+  });
+  await expect(report({ type: "progress", attempt: 1, done: 9 })).rejects.toMatchObject({
+    code: "STALE_ATTEMPT",
+  });
+  // Lost, it is followed by the third, not ended with the error of the first.
+  await after(60_000);
+  expect(await service.tasks.read(id)).toMatchObject({
+    status: "processing",
+    attempt: 2,
+    error: { code: "PRODUCER_LOST" },
+  });
 });

@@ -6,6 +6,7 @@
  * Promises
  * - A terminal row never changes again, and the change that makes a row terminal has exactly one ending as its last milestone.
  * - Every change of status, stage or attempt is a milestone; nothing else is, but what a producer sends by a name of its own.
+ *   The attempt after one that failed begins without: `attempt` has announced it.
  * - `done` and the percentage never go backward within an attempt; `done` never passes `total`.
  * - An older attempt changes nothing; a newer one opens the next.
  * Refuses: to read clocks, stores or files. Called by: `Tasks` alone.
@@ -104,6 +105,18 @@ export function applyCommand(
     }
   }
   return draft.change();
+}
+
+/** Whether the change only moves the row: told at once and stored at leisure. What begins an attempt must survive a crash, though it is no milestone. */
+export function isProgress(before: TaskRow, { row, milestones }: Change): boolean {
+  return (
+    milestones.length === 0 &&
+    row.status === before.status &&
+    row.stage === before.stage &&
+    row.attempt === before.attempt &&
+    row.retryUntilMs === before.retryUntilMs &&
+    row.error === before.error
+  );
 }
 
 /** Where a row's next deadline lies, by its state. */

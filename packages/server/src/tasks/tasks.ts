@@ -15,7 +15,7 @@ import { isTerminal, type Task, type TaskId } from "@holdfast/protocol";
 import { encodeFrame, Latest, toFrameBytes, type Hub } from "@holdfast/stream";
 import { HoldfastError } from "../errors.js";
 import type { Committed, IdempotencyKey, Store, TaskQuery } from "../stores/store.js";
-import { applyCommand, deadlineMs, type Command, type LifecycleSettings } from "./lifecycle.js";
+import { applyCommand, deadlineMs, isProgress, type Command, type LifecycleSettings } from "./lifecycle.js";
 import { LiveTask } from "./live-task.js";
 import { assertMetadata, newTaskRow, type NewTask } from "./new-task.js";
 import { assertRepeated, type Applied } from "./repeated-request.js";
@@ -192,12 +192,12 @@ export class Tasks {
   async progress(id: TaskId, command: Command): Promise<boolean> {
     const live = await this.#load(id);
     const change = applyCommand(live.row, command, this.#options.now(), this.#options.settings);
-    if (change.milestones.length > 0) return false;
+    if (!isProgress(live.row, change)) return false;
     this.#move(live, (row) => {
-      // A commit may have come between: what it refuses, or what would be a milestone by now, is no progress any more.
+      // A commit may have come between: what it refuses, or what would begin something by now, is no progress any more.
       try {
         const later = applyCommand(row, command, this.#options.now(), this.#options.settings);
-        return later.milestones.length === 0 ? later.row : row;
+        return isProgress(row, later) ? later.row : row;
       } catch (error) {
         if (error instanceof HoldfastError) return row;
         throw error;
