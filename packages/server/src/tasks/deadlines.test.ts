@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { Service, SETTINGS, settled } from "../testing/service.js";
 import type { Report } from "./lifecycle.js";
 import { applyReports } from "./reports.js";
+import type { TaskRow } from "./task-row.js";
 
 let service: Service;
 
@@ -18,6 +19,12 @@ async function after(ms: number): Promise<void> {
   service.clock.nowMs += ms;
   await service.deadlines.look();
   await settled();
+}
+
+async function restart(awayMs: number): Promise<void> {
+  await service.die();
+  service.clock.nowMs += awayMs;
+  service = new Service(undefined, service);
 }
 
 test("an upload that nobody goes on with expires, and its watchers hear it", async () => {
@@ -82,8 +89,7 @@ test("an attempt that begins with progress is still the current one after a cras
   await report({ type: "progress", attempt: 2, done: 3, leaseSeconds: 30 });
   expect(sink.data("progress").at(-1)).toMatchObject({ done: 3 });
   await report({ type: "progress", attempt: 2, done: 4, leaseSeconds: 30 });
-  await service.die();
-  service = new Service(undefined, service);
+  await restart(0);
   expect(await service.tasks.read(id)).toMatchObject({
     attempt: 2,
     error: null,
@@ -100,4 +106,49 @@ test("an attempt that begins with progress is still the current one after a cras
     attempt: 2,
     error: { code: "PRODUCER_LOST" },
   });
+});
+
+test("a producer whose lease ran out while the server was away has 30 s to report, then is lost", async () => {
+  const lease = async (): Promise<TaskRow> => {
+    const job = await service.job();
+    const report: Report = { type: "progress", done: 1, leaseSeconds: 4 };
+    return await service.tasks.command(job.id, { type: "report", report });
+  };
+  const [alive, gone] = [await lease(), await lease()];
+  await restart(60_000);
+  await after(1_000);
+  const report: Report = { type: "progress", done: 2, leaseSeconds: 4 };
+  await applyReports(service.tasks, alive.id, [report]);
+  await after(3_999);
+  expect((await service.tasks.read(alive.id)).status).toBe("processing");
+  // Heard of since the start, it is held to what it promised.
+  await after(1);
+  expect((await service.tasks.read(alive.id)).error).toMatchObject({ code: "PRODUCER_LOST" });
+  await after(24_999);
+  expect((await service.tasks.read(gone.id)).status).toBe("processing");
+  await after(1);
+  expect((await service.tasks.read(gone.id)).error).toMatchObject({ code: "PRODUCER_LOST" });
+});
+
+test("the next attempt may begin within 30 s of a start that came after its grace", async () => {
+  const { id } = await service.job({ maxAttempts: 2 });
+  const report: Report = { type: "fail", code: "OOM", message: "", retryable: true };
+  await applyReports(service.tasks, id, [report]);
+  await restart(SETTINGS.retryGraceMs + 1_000);
+  await after(29_999);
+  expect(await service.tasks.read(id)).toMatchObject({ status: "processing", attempt: 1 });
+  await applyReports(service.tasks, id, [{ type: "progress", attempt: 2, done: 1 }]);
+  await after(60_000);
+  expect(await service.tasks.read(id)).toMatchObject({ status: "processing", attempt: 2, error: null });
+});
+
+test("upload expiry and retention do not wait for anybody after a start", async () => {
+  const ended = await service.upload();
+  await service.receive(ended.id);
+  const left = await service.upload();
+  await service.receive(left.id, 40);
+  await restart(SETTINGS.retentionMs);
+  await after(0);
+  await expect(service.tasks.read(ended.id)).rejects.toMatchObject({ code: "TASK_EXPIRED" });
+  expect((await service.tasks.read(left.id)).error).toMatchObject({ code: "UPLOAD_EXPIRED" });
 });

@@ -2,11 +2,12 @@
  * What happens when nothing happens: uploads expire, producers are found lost, old history and ended tasks are removed.
  *
  * The store knows each task's next deadline, so a restart forgets none; a look a second finds those that are due. A row in
- * memory may have been seen since: its own deadline decides.
+ * memory may have been seen since: its own deadline decides. Who could not report while the server itself was away gets time to.
  */
 import { setImmediate } from "node:timers/promises";
 import { isTerminal } from "@holdfast/protocol";
 import type { Store } from "../stores/store.js";
+import { isReceiving } from "./lifecycle.js";
 import type { TaskRow } from "./task-row.js";
 import type { Tasks } from "./tasks.js";
 
@@ -29,6 +30,8 @@ export interface DeadlinesOptions {
 }
 
 const LOOK_EVERY_MS = 1_000;
+// A producer whose report failed meanwhile tries again; nobody who still lives waits longer between two tries.
+const ABSENCE_GRACE_MS = 30_000;
 // A look must not hold the others up: what is left is due a second later as well.
 const AT_ONCE = 200;
 // A page of old milestones takes about 2 ms; between two of them requests have their turn. 100 pages a second are more than a
@@ -39,12 +42,14 @@ const BATCHES_EVERY_MS = 3_600_000;
 
 export class Deadlines {
   readonly #options: DeadlinesOptions;
+  readonly #startedAtMs: number;
   #timer: ReturnType<typeof setInterval> | undefined;
   #looking: Promise<void> | undefined;
   #batchesAtMs = 0;
 
   constructor(options: DeadlinesOptions) {
     this.#options = options;
+    this.#startedAtMs = options.now();
   }
 
   start(): void {
@@ -72,7 +77,7 @@ export class Deadlines {
     await alsoLook().catch((error: unknown) => onError(error, "completing uploads that are whole"));
     for (const stored of await store.listDue(now(), AT_ONCE)) {
       const row = tasks.peek(stored.id) ?? stored;
-      if (row.dueAtMs === null || row.dueAtMs > now()) continue;
+      if (row.dueAtMs === null || row.dueAtMs > now() || this.#mayYetReport(row)) continue;
       try {
         // oxlint-disable-next-line no-await-in-loop -- one after the other leaves room for requests
         await this.#lapse(row);
@@ -82,6 +87,15 @@ export class Deadlines {
     }
     await this.#trim();
     if (now() >= this.#batchesAtMs) await this.#expireBatches();
+  }
+
+  /** [wire: absence] */
+  #mayYetReport(row: TaskRow): boolean {
+    if (isTerminal(row.status) || isReceiving(row)) return false;
+    if ((row.seenAtMs ?? row.createdAtMs) >= this.#startedAtMs) return false;
+    const sinceStartMs = this.#options.now() - this.#startedAtMs;
+    // Below 0 the clock was stepped back, and tells nothing about what is due.
+    return sinceStartMs >= 0 && sinceStartMs < ABSENCE_GRACE_MS;
   }
 
   async #expireBatches(): Promise<void> {

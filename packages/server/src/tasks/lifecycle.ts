@@ -107,6 +107,11 @@ export function applyCommand(
   return draft.change();
 }
 
+/** An upload that lacks bytes: until it has them, nobody else can report on it. The task has not ended. */
+export function isReceiving({ kind, status }: TaskRow): boolean {
+  return kind === "upload" && status !== "processing";
+}
+
 /** Whether the change only moves the row: told at once and stored at leisure. What begins an attempt must survive a crash, though it is no milestone. */
 export function isProgress(before: TaskRow, { row, milestones }: Change): boolean {
   return (
@@ -124,7 +129,7 @@ export function deadlineMs(row: TaskRow, settings: LifecycleSettings): number | 
   if (row.endedAtMs !== null) return row.endedAtMs + settings.retentionMs;
   if (row.retryUntilMs !== null) return row.retryUntilMs;
   const seenAtMs = row.seenAtMs ?? row.createdAtMs;
-  if (row.kind === "upload" && row.status !== "processing") return seenAtMs + settings.uploadExpiryMs;
+  if (isReceiving(row)) return seenAtMs + settings.uploadExpiryMs;
   return row.leaseUntilMs ?? seenAtMs + settings.processingTimeoutMs;
 }
 
@@ -225,7 +230,7 @@ class Draft {
 
   lapse(): void {
     const row = this.#row;
-    if (row.kind === "upload" && row.status !== "processing") {
+    if (isReceiving(row)) {
       const hours = this.#settings.uploadExpiryMs / 3_600_000;
       this.failed({
         code: "UPLOAD_EXPIRED",
@@ -279,7 +284,7 @@ class Draft {
   /** An older attempt is refused, a newer one opens the next. */
   #fence(report: Report): void {
     const row = this.#row;
-    if (row.kind === "upload" && row.status !== "processing") {
+    if (isReceiving(row)) {
       throw new HoldfastError(
         "INVALID_FIELD",
         `task ${row.id} is an upload that is still ${row.status}; a producer may report once its bytes are stored`,
