@@ -228,6 +228,10 @@ function goingAway(): HoldfastError {
   });
 }
 
+function monotonicMs(): number {
+  return performance.now();
+}
+
 type Parts = ReturnType<typeof assemble>;
 
 function assemble(settings: HoldfastSettings, store: Store) {
@@ -244,7 +248,7 @@ function assemble(settings: HoldfastSettings, store: Store) {
     onError: (error) => onError(error, "a stream's timer"),
   });
   const { hub } = engine;
-  const tasks = new Tasks({ store, hub, settings, basePath, now, onError });
+  const tasks = new Tasks({ store, hub, settings, basePath, now, monotonicMs, onError });
   const batches = new Batches({ store, tasks, hub, basePath, now });
   const deliveries = new Deliveries({ store, now, onError });
   const revisions = new Revisions();

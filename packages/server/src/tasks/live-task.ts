@@ -12,8 +12,16 @@ import type { RowProgress, TaskRow } from "./task-row.js";
 // Producers that wait for a cancel (16), and writers: beyond this somebody forgets to stop listening, and Node says so.
 const MAX_LISTENERS = 32;
 
+export interface Clocks {
+  /** Unix milliseconds: what is shown and stored. */
+  readonly now: () => number;
+  /** Milliseconds that only go forward: what is measured. The time of day may be set back, and would stand still for as long. */
+  readonly monotonicMs: () => number;
+}
+
 export class LiveTask {
   #row: TaskRow;
+  readonly #clocks: Clocks;
   readonly #speed: Speed;
   readonly #ended = new AbortController();
   #commits: Promise<unknown> = Promise.resolve();
@@ -23,18 +31,19 @@ export class LiveTask {
   dirty = false;
   /** Writers that need the row to stay in memory. */
   holds = 0;
-  touchedAtMs: number;
+  #touchedAtMs: number;
   /** The speed last told to watchers: while above 0 a stalled task is told again. */
   toldSpeed = 0;
 
   readonly #onCaughtUp: (live: LiveTask) => void;
 
   /** `onCaughtUp`: progress that had waited for a commit has moved the row. */
-  constructor(row: TaskRow, nowMs: number, onCaughtUp: (live: LiveTask) => void) {
+  constructor(row: TaskRow, clocks: Clocks, onCaughtUp: (live: LiveTask) => void) {
     this.#row = row;
+    this.#clocks = clocks;
     this.#onCaughtUp = onCaughtUp;
-    this.#speed = new Speed(nowMs);
-    this.touchedAtMs = nowMs;
+    this.#touchedAtMs = clocks.monotonicMs();
+    this.#speed = new Speed(this.#touchedAtMs);
     setMaxListeners(MAX_LISTENERS, this.#ended.signal);
     if (isTerminal(row.status)) this.#ended.abort();
   }
@@ -52,12 +61,18 @@ export class LiveTask {
     return this.holds === 0 && this.#committing === 0 && !this.dirty;
   }
 
-  speed(nowMs: number): number {
-    return this.#speed.perSecond(nowMs);
+  /** In units a second. */
+  get speed(): number {
+    return this.#speed.perSecond(this.#clocks.monotonicMs());
+  }
+
+  /** Since the row last moved. */
+  get untouchedMs(): number {
+    return this.#clocks.monotonicMs() - this.#touchedAtMs;
   }
 
   /** Applies a change that needs no commit; returns whether the row moved now. `rev` is counted here. */
-  move(nowMs: number, change: (row: TaskRow) => TaskRow): boolean {
+  move(change: (row: TaskRow) => TaskRow): boolean {
     if (this.#committing > 0) {
       const before = this.#waiting;
       this.#waiting = (row) => change(before === undefined ? row : before(row));
@@ -65,15 +80,14 @@ export class LiveTask {
     }
     if (isTerminal(this.#row.status)) return false;
     const next = change(this.#row);
-    if (next.done > this.#row.done) this.#speed.add(next.done - this.#row.done, nowMs);
-    this.#row = { ...next, rev: this.#row.rev + 1, updatedAtMs: nowMs };
-    this.touchedAtMs = nowMs;
+    this.#touch(next);
+    this.#row = { ...next, rev: this.#row.rev + 1, updatedAtMs: this.#clocks.now() };
     this.dirty = true;
     return true;
   }
 
   /** Runs one commit at a time; progress that comes meanwhile is applied after it. */
-  async exclusively<T>(commit: () => Promise<T>, nowMs: () => number): Promise<T> {
+  async exclusively<T>(commit: () => Promise<T>): Promise<T> {
     this.#committing += 1;
     const run = this.#commits.then(commit);
     this.#commits = run.catch(() => undefined); // whoever called hears of the failure; the next in line does not
@@ -84,18 +98,17 @@ export class LiveTask {
       if (this.#committing === 0 && this.#waiting !== undefined) {
         const change = this.#waiting;
         this.#waiting = undefined;
-        if (this.move(nowMs(), change)) this.#onCaughtUp(this);
+        if (this.move(change)) this.#onCaughtUp(this);
       }
     }
   }
 
   /** The store has a newer row. */
-  replace(row: TaskRow, nowMs: number): void {
+  replace(row: TaskRow): void {
     if (row.version <= this.#row.version) return;
-    if (row.done > this.#row.done) this.#speed.add(row.done - this.#row.done, nowMs);
+    this.#touch(row);
     this.#row = row;
     this.dirty = false;
-    this.touchedAtMs = nowMs;
     if (isTerminal(row.status)) this.#ended.abort();
   }
 
@@ -124,5 +137,10 @@ export class LiveTask {
       leaseUntilMs,
       dueAtMs,
     };
+  }
+
+  #touch(next: TaskRow): void {
+    this.#touchedAtMs = this.#clocks.monotonicMs();
+    if (next.done > this.#row.done) this.#speed.add(next.done - this.#row.done, this.#touchedAtMs);
   }
 }

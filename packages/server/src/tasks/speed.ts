@@ -3,7 +3,7 @@
  *
  * An exponential average over the last few seconds: each unit counts with e^(−age/τ). Read later without new units it
  * decays to 0 by itself, so a stall shows without anybody measuring it. Divided by the weight of the time measured so
- * far, so that the first second is not read as slow.
+ * far, so that the first second is not read as slow. Every time given must be of a clock that only goes forward.
  */
 
 // 3 s: steady to the eye at four updates a second, and a stall is below 5 % after 9 s.
@@ -13,7 +13,7 @@ const STANDSTILL = 0.01;
 
 export class Speed {
   #weighted = 0;
-  #startMs: number;
+  readonly #startMs: number;
   #lastMs: number;
   #peak = 0;
 
@@ -23,17 +23,15 @@ export class Speed {
   }
 
   add(units: number, nowMs: number): void {
-    const atMs = Math.max(nowMs, this.#lastMs); // a clock stepped back must not make a negative age
-    this.#weighted = this.#weighted * Math.exp((this.#lastMs - atMs) / TAU_MS) + units / TAU_MS;
-    this.#lastMs = atMs;
-    this.#peak = Math.max(this.#peak, this.perSecond(atMs));
+    this.#weighted = this.#weighted * Math.exp((this.#lastMs - nowMs) / TAU_MS) + units / TAU_MS;
+    this.#lastMs = nowMs;
+    this.#peak = Math.max(this.#peak, this.perSecond(nowMs));
   }
 
   perSecond(nowMs: number): number {
-    const atMs = Math.max(nowMs, this.#lastMs);
     // 100 ms at least: the first chunk alone says little about a second.
-    const measured = 1 - Math.exp(-Math.max(100, atMs - this.#startMs) / TAU_MS);
-    const perMs = (this.#weighted * Math.exp((this.#lastMs - atMs) / TAU_MS)) / measured;
+    const measured = 1 - Math.exp(-Math.max(100, nowMs - this.#startMs) / TAU_MS);
+    const perMs = (this.#weighted * Math.exp((this.#lastMs - nowMs) / TAU_MS)) / measured;
     const speed = perMs * 1_000;
     return speed < this.#peak * STANDSTILL ? 0 : Math.round(speed);
   }

@@ -16,21 +16,19 @@ import { encodeFrame, Latest, toFrameBytes, type Hub } from "@holdfast/stream";
 import { HoldfastError } from "../errors.js";
 import type { Committed, IdempotencyKey, Store, TaskQuery } from "../stores/store.js";
 import { applyCommand, deadlineMs, isProgress, type Command, type LifecycleSettings } from "./lifecycle.js";
-import { LiveTask } from "./live-task.js";
+import { LiveTask, type Clocks } from "./live-task.js";
 import { assertMetadata, newTaskRow, type NewTask } from "./new-task.js";
 import { assertRepeated, type Applied } from "./repeated-request.js";
 import type { TaskRow } from "./task-row.js";
 import { toProgress, toTask } from "./task-wire.js";
 import { toMilestone } from "./milestone-frame.js";
 
-export interface TasksOptions {
+export interface TasksOptions extends Clocks {
   readonly store: Store;
   readonly hub: Hub;
   readonly settings: LifecycleSettings;
   /** Where the service is mounted, without a trailing slash. */
   readonly basePath: string;
-  /** Unix milliseconds. */
-  readonly now: () => number;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
@@ -180,12 +178,12 @@ export class Tasks {
         // oxlint-disable-next-line no-await-in-loop -- likewise
         const newer = await store.readTask(id);
         if (newer === undefined || newer === "expired") break;
-        live.replace(newer, now());
+        live.replace(newer);
       }
       throw new HoldfastError("STORE_UNAVAILABLE", `task ${id} changed too fast to be changed; try again`, {
         retryAfterSeconds: 1,
       });
-    }, now);
+    });
   }
 
   /** Progress of a producer, without a store call; false when it needs `commands` because it begins something. */
@@ -246,7 +244,7 @@ export class Tasks {
         milestones: [],
       });
       return result.kind === "committed" ? result.row : live.row;
-    }, this.#options.now);
+    });
   }
 
   /** Streams open now that carry this task, those of its batch among them. */
@@ -297,11 +295,11 @@ export class Tasks {
   }
 
   #speed(row: TaskRow): number {
-    return this.#live.get(row.id)?.speed(this.#options.now()) ?? 0;
+    return this.#live.get(row.id)?.speed ?? 0;
   }
 
   #move(live: LiveTask, change: (row: TaskRow) => TaskRow): void {
-    if (live.move(this.#options.now(), change)) this.#tell(live);
+    if (live.move(change)) this.#tell(live);
   }
 
   #tell({ row }: LiveTask): void {
@@ -310,16 +308,16 @@ export class Tasks {
   }
 
   #keep(row: TaskRow): LiveTask {
-    const live = new LiveTask(row, this.#options.now(), (moved) => this.#tell(moved));
+    const live = new LiveTask(row, this.#options, (moved) => this.#tell(moved));
     this.#live.set(row.id, live);
     return live;
   }
 
   #committed({ row, milestones }: Committed): void {
-    const { hub, now } = this.#options;
+    const { hub } = this.#options;
     const channels = this.#channels(row);
     const watched = channels.some((name) => hub.listeners(name) > 0);
-    this.#live.get(row.id)?.replace(row, now());
+    this.#live.get(row.id)?.replace(row);
     // Sums first: a stream that ends with this milestone has them at its end.
     for (const listener of this.#listeners) listener(row);
     if (watched) {
@@ -331,10 +329,10 @@ export class Tasks {
   }
 
   #publish(row: TaskRow): void {
-    const { hub, now } = this.#options;
+    const { hub } = this.#options;
     const channels = this.#channels(row);
     const live = this.#live.get(row.id);
-    if (live !== undefined) live.toldSpeed = live.speed(now());
+    if (live !== undefined) live.toldSpeed = live.speed;
     if (!channels.some((name) => hub.listeners(name) > 0)) return;
     hub.publishLatest(channels, this.#latest(row));
   }
@@ -373,17 +371,15 @@ export class Tasks {
   }
 
   #decay(): void {
-    const nowMs = this.#options.now();
     for (const live of this.#live.values()) {
-      if (live.toldSpeed > 0 && nowMs - live.touchedAtMs >= DECAY_EVERY_MS) this.#move(live, (row) => row);
+      if (live.toldSpeed > 0 && live.untouchedMs >= DECAY_EVERY_MS) this.#move(live, (row) => row);
     }
   }
 
   #sweep(): void {
-    const nowMs = this.#options.now();
     for (const [id, live] of this.#live) {
       const watched = this.#channels(live.row).some((name) => this.#options.hub.listeners(name) > 0);
-      if (live.idle && !watched && nowMs - live.touchedAtMs > KEEP_MS) this.#live.delete(id);
+      if (live.idle && !watched && live.untouchedMs > KEEP_MS) this.#live.delete(id);
     }
   }
 }

@@ -32,7 +32,8 @@ export const SETTINGS: LifecycleSettings = {
 export const HISTORY_MS = 86_400_000;
 
 export class Service {
-  readonly clock: { nowMs: number };
+  /** `steppedBackMs`: by how much the time of day was set back so far; what is measured goes on. */
+  readonly clock: { nowMs: number; steppedBackMs: number };
   #connections = 0;
   readonly store: MemoryStore;
   readonly errors: unknown[] = [];
@@ -47,7 +48,7 @@ export class Service {
 
   /** `after`: the service that died and left its store. */
   constructor(historyPerTask?: number, after?: Service) {
-    this.clock = after?.clock ?? { nowMs: 1_700_000_000_000 };
+    this.clock = after?.clock ?? { nowMs: 1_700_000_000_000, steppedBackMs: 0 };
     const now = (): number => this.clock.nowMs;
     this.store = after?.store ?? new MemoryStore(now, historyPerTask);
     const onError = (error: unknown): void => void this.errors.push(error);
@@ -63,7 +64,8 @@ export class Service {
       random: () => 0,
     });
     const { hub } = this.engine;
-    this.tasks = new Tasks({ store, hub, settings: SETTINGS, basePath: "", now, onError });
+    const monotonicMs = (): number => this.clock.nowMs + this.clock.steppedBackMs;
+    this.tasks = new Tasks({ store, hub, settings: SETTINGS, basePath: "", now, monotonicMs, onError });
     this.batches = new Batches({ store, tasks: this.tasks, hub, basePath: "", now });
     this.deliveries = new Deliveries({ store, now, onError });
     const revisions = new Revisions();
@@ -93,6 +95,11 @@ export class Service {
       now,
       onError,
     });
+  }
+
+  stepBack(ms: number): void {
+    this.clock.nowMs -= ms;
+    this.clock.steppedBackMs += ms;
   }
 
   async upload(fields: Partial<NewTask> = {}): Promise<TaskRow> {
