@@ -8,7 +8,8 @@ export {
 } from "./engine.js";
 export { Gate, type GateOptions, type HistoryPage } from "./gate.js";
 export { Hub, type Listener } from "./hub.js";
-export { nodeSink, type NodeResponse } from "./node-sink.js";
+export { nodeSink } from "./node-sink.js";
+export { onResponseClose, type NodeResponse } from "./node-sink-close.js";
 export { PollGate, type PollGateOptions } from "./poll-gate.js";
 export { Latest, toFrameBytes, type Milestone } from "./record.js";
 export { Session, type CloseReason, type SessionOptions, type SessionReport } from "./session.js";

@@ -3,7 +3,7 @@
  */
 import { createServer, get, type IncomingMessage, type RequestListener } from "node:http";
 import { connect, createServer as createHttp2Server } from "node:http2";
-import type { AddressInfo, Server } from "node:net";
+import { connect as connectSocket, type AddressInfo, type Server } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { nodeSink } from "./node-sink.js";
 import type { Sink } from "./sink.js";
@@ -90,6 +90,56 @@ test("a peer that goes away is a close, once, and later writes and ends do nothi
   kept?.end();
   kept?.destroy();
   expect(closes).toEqual([false]);
+});
+
+test("a response that waits behind another closes with its connection, by the peer's hand or by its own", async () => {
+  for (const by of ["peer", "sink"]) {
+    const sinks: Sink[] = [];
+    const closes: boolean[] = [];
+    let settle = (): void => {};
+    const both = new Promise<void>((resolve) => (settle = resolve));
+    const server = createServer((_request, response) => {
+      const sink = nodeSink(response, {});
+      sinks.push(sink);
+      sink.onClose(({ finished }) => {
+        closes.push(finished);
+        if (closes.length === 2) settle();
+      });
+      sink.write(kib(1));
+    });
+    const port = await listen(server);
+    const socket = connectSocket(port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    socket.resume();
+    socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(2));
+    while (sinks.length < 2) await new Promise<void>((resolve) => void setImmediate(resolve));
+    if (by === "peer") socket.destroy();
+    else sinks[1]?.destroy();
+    await both;
+    expect(closes).toEqual([false, false]);
+    socket.destroy();
+  }
+});
+
+test("on a connection that is kept, a response that is over leaves no listener on the socket", async () => {
+  const counts: number[] = [];
+  const server = createServer((request, response) => {
+    counts.push(request.socket.listenerCount("close"));
+    const sink = nodeSink(response, {});
+    sink.write(kib(1));
+    sink.end();
+  });
+  const port = await listen(server);
+  const socket = connectSocket(port, "127.0.0.1");
+  for (let turn = 1; turn <= 3; turn += 1) {
+    socket.write("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    while (counts.length < turn) await new Promise<void>((resolve) => void setImmediate(resolve));
+    await new Promise<void>((resolve) => {
+      socket.on("data", (chunk: Buffer) => chunk.toString().endsWith("0\r\n\r\n") && resolve());
+    });
+  }
+  socket.destroy();
+  expect(new Set(counts).size).toBe(1);
 });
 
 test("a peer that went before the sink was made is heard to have gone", async () => {

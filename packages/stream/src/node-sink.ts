@@ -9,10 +9,8 @@
  * it is uncorked after each frame, or a queue that the kernel would take at once would look like a slow reader.
  */
 import type { ServerResponse } from "node:http";
-import type { Http2ServerResponse } from "node:http2";
+import { onResponseClose, toRequestSocket, type NodeResponse } from "./node-sink-close.js";
 import type { Sink } from "./sink.js";
-
-export type NodeResponse = ServerResponse | Http2ServerResponse;
 
 /** Headers already set on the response are kept; `headers` win. Call once per response, before any byte is written. */
 export function nodeSink(response: NodeResponse, headers: { readonly [name: string]: string }): Sink {
@@ -29,15 +27,11 @@ export function nodeSink(response: NodeResponse, headers: { readonly [name: stri
   response.on("error", (error: Error) => {
     failure = error;
   });
-  const close = (): void => {
-    if (closed) return;
+  onResponseClose(response, () => {
     closed = true;
     const outcome = { finished: response.writableFinished, ...(failure && { error: failure }) };
     for (const listener of closes.splice(0)) listener(outcome);
-  };
-  response.on("close", close);
-  // A peer that went while its request was being looked at has had its close event: nobody would ever hear of it.
-  if (response.destroyed || response.socket?.destroyed === true) queueMicrotask(close);
+  });
 
   const sendHead = (): void => {
     if (headSent || response.headersSent) return;
@@ -64,6 +58,8 @@ export function nodeSink(response: NodeResponse, headers: { readonly [name: stri
     destroy() {
       if (closed) return;
       response.destroy();
+      // One that waits behind another on its connection has no socket to destroy, and no way to be left out: the connection goes.
+      if (response.socket === null && !response.writableFinished) toRequestSocket(response)?.destroy();
     },
     onDrain: (listener) => void drains.push(listener),
     onClose: (listener) => void closes.push(listener),

@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { signToken } from "./token.js";
 import { closeServed, json, serve, until } from "./served.test.kit.js";
@@ -73,6 +74,18 @@ test("a client that leaves while it waits leaves nothing behind, and is no error
   await expect(asking).rejects.toThrow(/abort/);
   await untilWaiting(url, "0");
   expect(logs.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+});
+
+test("waits pipelined on one connection end with it", async () => {
+  const { api, url, port, holdfast } = await serve();
+  await holdfast.tasks.create({ id: "job" });
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  socket.write("GET /api/v1/tasks/job/control?wait=60 HTTP/1.1\r\nHost: a\r\n\r\n".repeat(12));
+  await untilWaiting(url, "12");
+  socket.destroy();
+  await untilWaiting(url, "0");
+  expect((await fetch(`${api}/tasks/job/control?wait=0`)).status).toBe(200);
 });
 
 test("closing the server answers a producer that waits", async () => {

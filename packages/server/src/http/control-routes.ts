@@ -1,6 +1,7 @@
 /**
  * `/tasks/{id}/control`: a producer asks whether it should stop, and may wait for it. [wire: control]
  */
+import { onResponseClose } from "@holdfast/stream";
 import type { FastifyInstance } from "fastify";
 import { invalidField, toShown } from "./field-error.js";
 import { toTaskId, type IdParams, type RouteContext } from "./route-context.js";
@@ -45,9 +46,7 @@ export function addControlRoutes(app: FastifyInstance, { controls }: RouteContex
       const seconds =
         wait === undefined ? STANDARD_WAIT_SECONDS : toInteger("wait", wait, MAX_WAIT_SECONDS, " seconds");
       const gone = new AbortController();
-      const leave = (): void => gone.abort();
-      reply.raw.once("close", leave);
-      if (reply.raw.destroyed || request.raw.socket.destroyed) leave();
+      const forget = onResponseClose(reply.raw, () => gone.abort());
       try {
         const answer = await controls.ask(id, {
           waitMs: seconds * 1_000,
@@ -57,7 +56,7 @@ export function addControlRoutes(app: FastifyInstance, { controls }: RouteContex
         });
         return await reply.send(answer);
       } finally {
-        reply.raw.off("close", leave);
+        forget();
       }
     },
   );

@@ -6,6 +6,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { STREAM_HEADERS } from "@holdfast/protocol";
+import { onResponseClose } from "@holdfast/stream";
 
 /** A pino logger is one. */
 export interface LineLogger {
@@ -61,7 +62,7 @@ function logStream(logger: LineLogger, request: IncomingMessage, response: Serve
   const openedAtMs = performance.now();
   const line = { method: request.method, path: toLoggedPath(request) };
   logger.info(line, "stream opened");
-  response.once("close", () => {
+  onResponseClose(response, () => {
     // After every other listener: the writer describes the end in one of them.
     queueMicrotask(() => {
       const end = ends.get(response);

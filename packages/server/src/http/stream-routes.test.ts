@@ -1,3 +1,4 @@
+import { connect } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { closeServed, json, serve, talk, until } from "./served.test.kit.js";
 
@@ -136,6 +137,53 @@ test("a client that leaves is logged as peer-gone, and its stream leaves nothing
   leaving.abort();
   await until(() => logs.some((line) => line["reason"] === "peer-gone"));
   expect(await (await fetch(`${url}/metrics`)).text()).toContain("holdfast_streams_open 0");
+});
+
+const PIPELINED = 50;
+
+/** `PIPELINED` requests at once on one connection. */
+function pipeline(port: number, path: string) {
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  socket.resume();
+  socket.write(`GET /api/v1/${path} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(PIPELINED));
+  return socket;
+}
+
+async function metric(url: string, name: string): Promise<number> {
+  const text = await (await fetch(`${url}/metrics`)).text();
+  return Number(new RegExp(`^holdfast_${name} (\\d+)$`, "m").exec(text)?.[1]);
+}
+
+test("streams pipelined on one connection leave nothing behind when it dies, and no listener too many", async () => {
+  const warned: Error[] = [];
+  const hear = (warning: Error): void => void warned.push(warning);
+  process.on("warning", hear);
+  const { url, port, holdfast, logs } = await serve();
+  const handle = await holdfast.tasks.create({ id: "piped" });
+  const before = await metric(url, "stream_timers");
+  const socket = pipeline(port, "tasks/piped/stream");
+  await until(() => handle.watchers === PIPELINED);
+  socket.destroy();
+  await until(() => handle.watchers === 0);
+  expect(await metric(url, "streams_open")).toBe(0);
+  expect(await metric(url, "stream_queued_bytes")).toBe(0);
+  expect(await metric(url, "stream_timers")).toBe(before);
+  await until(() => logs.filter(({ msg }) => msg === "stream ended").length === PIPELINED);
+  const reasons = logs.flatMap(({ msg, reason }) => (msg === "stream ended" ? [reason] : []));
+  expect(reasons).toEqual(Array.from({ length: PIPELINED }, () => "peer-gone"));
+  process.off("warning", hear);
+  expect(warned).toEqual([]);
+});
+
+test("streams pipelined on a connection that stays are freed by their age", async () => {
+  const { url, port, holdfast } = await serve({ maxStreamAgeMs: 1_100, heartbeatMs: 1_000 });
+  const handle = await holdfast.tasks.create({ id: "aged" });
+  const socket = pipeline(port, "tasks/aged/stream");
+  await until(() => handle.watchers === PIPELINED);
+  await until(() => handle.watchers === 0);
+  expect(await metric(url, "streams_open")).toBe(0);
+  socket.destroy();
 });
 
 test("404 and 410 come as problem documents before any byte of a stream", async () => {
