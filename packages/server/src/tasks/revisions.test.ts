@@ -38,3 +38,14 @@ test("memory is bounded: a token from before what is kept says nothing rather th
   expect(revisions.since(old)).toBeUndefined();
   expect([a, b, c].map((id) => revisions.since(kept)?.(id))).toEqual([true, false, true]);
 });
+
+test("what is forgotten while a reader is being answered counts as changed", () => {
+  const revisions = new Revisions(2);
+  const { token } = revisions;
+  revisions.changed(a);
+  const changed = revisions.since(token);
+  expect([a, b, c].map((id) => changed?.(id))).toEqual([true, false, false]);
+  revisions.changed(b);
+  revisions.changed(c);
+  expect([a, b, c].map((id) => changed?.(id))).toEqual([true, true, true]);
+});

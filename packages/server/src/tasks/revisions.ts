@@ -50,6 +50,7 @@ export class Revisions {
     const [process, count] = token.split(".");
     const seen = Number(count);
     if (process !== this.#process || !(seen >= this.#forgotten && seen <= this.#count)) return undefined;
-    return (id) => (this.#changes.get(id) ?? 0) > seen;
+    // Asked later than now: what was forgotten meanwhile may have changed.
+    return (id) => seen < this.#forgotten || (this.#changes.get(id) ?? 0) > seen;
   }
 }
