@@ -87,6 +87,22 @@ test("drain tells each client another time within the window, none before a rest
   expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0 });
 });
 
+test("a stream that opens after a drain began is sent away at once, at a time of its own", async () => {
+  let draw = 0;
+  const { clock, engine, open, reports } = start(() => (draw += 0.137) % 1);
+  open();
+  await engine.drain(5_000);
+  const late = Array.from({ length: 20 }, open);
+  const times = late.map((sink) => Number(sink.data("drain")[0]?.["reconnectInMs"]));
+  expect(late.map(({ events }) => events)).toEqual(late.map(() => ["connected", "drain"]));
+  expect(Math.min(...times)).toBeGreaterThanOrEqual(2_000);
+  expect(Math.max(...times)).toBeLessThanOrEqual(5_000);
+  expect(new Set(times).size).toBeGreaterThan(10);
+  expect(reports.map(({ reason }) => reason)).toEqual(Array.from({ length: 21 }, () => "drain"));
+  expect(engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0 });
+  expect(clock.pending).toBe(0);
+});
+
 test("what readers that have stopped hold is told, of all and of the worst", () => {
   const { engine, open } = start();
   const frame = toFrameBytes("event: stuck\n\n");

@@ -68,6 +68,8 @@ export class StreamEngine {
   readonly #wheel: TimerWheel;
   readonly #sessions = new Set<Session>();
   readonly #idle: (() => void)[] = [];
+  /** Once the server goes away: the window it gave its clients. */
+  #drainWindowMs: number | undefined;
 
   constructor(options: EngineOptions) {
     this.#options = options;
@@ -91,7 +93,7 @@ export class StreamEngine {
     return { bytes, mostBytes };
   }
 
-  /** Starts a stream on a response nothing was written to. */
+  /** Starts a stream on a response nothing was written to; one that is opened after a drain began is sent away at once. */
   open(stream: StreamOptions): Session {
     const session = new Session({
       sink: stream.sink,
@@ -110,6 +112,10 @@ export class StreamEngine {
     });
     this.#sessions.add(session);
     session.write(stream.first);
+    if (this.#drainWindowMs !== undefined) {
+      this.#sendAway(session, "drain", this.#drawReturnMs(this.#drainWindowMs));
+      return session;
+    }
     this.#beat(session, stream.heartbeat);
     const ageMs = this.#options.maxStreamAgeMs * (1 - this.#random() / 10);
     session.after(ageMs, () => this.#sendAway(session, "max-age", this.#options.reconnectMs));
@@ -121,13 +127,16 @@ export class StreamEngine {
    * Resolves when all have closed; each within the session's grace.
    */
   async drain(windowMs: number): Promise<void> {
-    const sessions = [...this.#sessions];
-    const soonestMs = Math.min(RESTART_MS, windowMs / 2);
-    for (const session of sessions) {
-      const reconnectInMs = Math.round(soonestMs + this.#random() * (windowMs - soonestMs));
-      this.#sendAway(session, "drain", reconnectInMs);
+    this.#drainWindowMs = windowMs;
+    for (const session of [...this.#sessions]) {
+      this.#sendAway(session, "drain", this.#drawReturnMs(windowMs));
     }
     if (this.#sessions.size > 0) await new Promise<void>((resolve) => void this.#idle.push(resolve));
+  }
+
+  #drawReturnMs(windowMs: number): number {
+    const soonestMs = Math.min(RESTART_MS, windowMs / 2);
+    return Math.round(soonestMs + this.#random() * (windowMs - soonestMs));
   }
 
   #sendAway(session: Session, reason: CloseReason, reconnectInMs: number): void {

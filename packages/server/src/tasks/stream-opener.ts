@@ -126,6 +126,7 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
       request.onClose(report);
     },
   });
+  if (!session.open) return; // the server goes away: there is nothing to subscribe for
   if (request.expiresAtMs !== null) {
     session.after(Math.max(0, request.expiresAtMs - now()), () => {
       session.write(toFrameBytes(encodeComment("closed: token-expired")));

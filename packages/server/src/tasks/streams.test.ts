@@ -260,3 +260,18 @@ test("progress that came while a commit was under way is told as well", async ()
   await settled();
   expect(sink.data("progress").slice(told).at(-1)).toMatchObject({ done: 50 });
 });
+
+test("a stream whose opening overtakes the drain is sent away, and holds on to nothing", async () => {
+  await service.job({ id: "left" as TaskId, batchId: "b" as BatchId });
+  await service.engine.drain(5_000);
+  const opened = [
+    await service.watch("left" as TaskId),
+    await service.watchBatch("b" as BatchId),
+    await service.watch("left" as TaskId, undefined, { waitMs: 60_000, rev: undefined }),
+  ];
+  for (const { sink, reports } of opened) {
+    expect(sink.events).toEqual(["connected", "drain"]);
+    expect(reports).toMatchObject([{ reason: "drain", finished: true }]);
+  }
+  expect(service.engine.stats).toEqual({ sessions: 0, channels: 0, timers: 0 });
+});
