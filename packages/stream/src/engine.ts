@@ -128,7 +128,7 @@ export class StreamEngine {
    */
   async drain(windowMs: number): Promise<void> {
     this.#drainWindowMs = windowMs;
-    for (const session of [...this.#sessions]) {
+    for (const session of this.#sessions) {
       this.#sendAway(session, "drain", this.#drawReturnMs(windowMs));
     }
     if (this.#sessions.size > 0) await new Promise<void>((resolve) => void this.#idle.push(resolve));

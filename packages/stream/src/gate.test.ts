@@ -44,7 +44,7 @@ class Log {
     const page = {
       milestones: newer.slice(0, limit),
       done: newer.length <= limit,
-      trimmed: this.trimmed,
+      trimmed: this.trimmed === 0 ? undefined : { position: this.trimmed, cursor: String(this.trimmed) },
     };
     await Promise.resolve();
     return page;

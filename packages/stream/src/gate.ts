@@ -6,7 +6,8 @@
  * be read from the store again. When a page says that it was the last and nothing was thrown away, what waits and is
  * newer than the last one sent goes out, and in the same turn of the event loop the gate is live.
  *
- * Should history be trimmed while it is read, the stream ends rather than leave out a milestone in silence.
+ * Should history be trimmed while it is read, the caller says what the reader is told of it in its place; where it has nothing to
+ * say, the stream ends rather than leave out a milestone in silence.
  *
  * [wire: milestone-once] Every milestone after `after` is passed on once, in order: one at or below the last position sent is dropped.
  * Called by: the door that opens streams. Refuses: to know where history comes from.
@@ -19,8 +20,22 @@ import type { Session } from "./session.js";
 export interface HistoryPage {
   readonly milestones: readonly Milestone[];
   readonly done: boolean;
-  /** Position of the newest milestone that was no longer held when the page was read; 0 when all were. */
-  readonly trimmed: number;
+  /** The newest milestone that was no longer held when the page was read; undefined when all were. */
+  readonly trimmed: HistoryMark | undefined;
+}
+
+/** The place of a milestone, held or not. */
+export interface HistoryMark {
+  readonly cursor: string;
+  readonly position: number;
+}
+
+/** Milestones that a reader will never get. */
+export interface Lost<Mark extends HistoryMark = HistoryMark> {
+  /** The newest of them. */
+  readonly mark: Mark;
+  /** Nothing that is held lies before it: a reader who was told of it goes on from there. */
+  readonly passed: boolean;
 }
 
 export interface GateOptions {
@@ -32,6 +47,11 @@ export interface GateOptions {
   readonly readHistory: (after: number) => Promise<HistoryPage>;
   /** The reader has been told that history up to here is not whole, or has a snapshot that stands for it. */
   readonly accountedFor?: number | undefined;
+  /**
+   * What to tell the reader when more than that has gone while history was read; undefined when nothing it has stands for what is lost:
+   * the stream then ends, and the reader comes back with its cursor.
+   */
+  readonly encodeLost?: ((lost: Lost) => Uint8Array | undefined) | undefined;
   /** True when the caller knows, in this very turn, that nothing is stored above `after`: spares a read. */
   readonly upToDate?: boolean | undefined;
   /** Called before a milestone is handed to the session: the place to introduce its topic. */
@@ -44,6 +64,17 @@ export interface GateOptions {
 
 // Live milestones that may wait during one read of history; 64 KiB is a page of them.
 const WAITING_BYTES = 65_536;
+
+/** What a reader at the position lacks of a page of what follows it; undefined when nothing. */
+export function toLost<Mark extends HistoryMark>(
+  page: { readonly milestones: readonly { readonly position: number }[]; readonly trimmed: Mark | undefined },
+  position: number,
+): Lost<Mark> | undefined {
+  const { milestones, trimmed: mark } = page;
+  if (mark === undefined || mark.position <= position) return undefined;
+  const [next] = milestones;
+  return { mark, passed: next === undefined || next.position > mark.position };
+}
 
 /** A live milestone, and the state of its topic that was newest when it came. */
 interface Waiting {
@@ -59,15 +90,17 @@ export class Gate implements Listener {
   #overflowed = false;
   #live = false;
   #position: number;
+  #accountedFor: number;
 
   constructor(options: GateOptions) {
     this.#options = options;
     this.#position = options.after;
+    this.#accountedFor = options.accountedFor ?? 0;
   }
 
   /** Sends preamble and history, then goes live. Call after subscribing. Rejects when history can't be read. */
   async open(): Promise<void> {
-    const { session, preamble, readHistory, accountedFor } = this.#options;
+    const { session, preamble, readHistory } = this.#options;
     for (const frame of preamble ?? []) {
       if (!session.open) return;
       session.write(frame);
@@ -79,7 +112,7 @@ export class Gate implements Listener {
       this.#forgetWaiting();
       // oxlint-disable-next-line no-await-in-loop -- pages are in order
       const page = await readHistory(this.#position);
-      if (page.trimmed > Math.max(this.#position, accountedFor ?? 0)) {
+      if (!this.#accountForLost(page)) {
         // History was let go of faster than this reader took it. It comes back with its cursor, and is told of the gap.
         session.end("slow-consumer");
         return;
@@ -125,6 +158,18 @@ export class Gate implements Listener {
   latest(value: Latest): void {
     if (this.#live) this.#options.session.latest(value);
     else this.#newest.set(value.topic, value);
+  }
+
+  /** Whether the reader knows of all that has gone. */
+  #accountForLost(page: HistoryPage): boolean {
+    const lost = toLost(page, this.#position);
+    if (lost === undefined || lost.mark.position <= this.#accountedFor) return true;
+    const frame = this.#options.encodeLost?.(lost);
+    if (frame === undefined) return false;
+    this.#accountedFor = lost.mark.position;
+    if (lost.passed) this.#position = lost.mark.position;
+    this.#options.session.write(frame, lost.passed ? lost.mark.cursor : undefined);
+    return true;
   }
 
   #send(event: Milestone): void {

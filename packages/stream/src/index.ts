@@ -6,7 +6,7 @@ export {
   type EngineStats,
   type StreamOptions,
 } from "./engine.js";
-export { Gate, type GateOptions, type HistoryPage } from "./gate.js";
+export { Gate, toLost, type GateOptions, type HistoryMark, type HistoryPage, type Lost } from "./gate.js";
 export { Hub, type Listener } from "./hub.js";
 export { nodeSink } from "./node-sink.js";
 export { onResponseClose, type NodeResponse } from "./node-sink-close.js";

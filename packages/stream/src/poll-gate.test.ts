@@ -70,7 +70,7 @@ class World {
       readHistory: async (after) => ({
         milestones: this.events.filter(({ position }) => position > after),
         done: true,
-        trimmed: 0,
+        trimmed: undefined,
       }),
       onLive: () => {
         if (unheard !== undefined) session.latest(unheard);

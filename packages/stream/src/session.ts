@@ -85,7 +85,7 @@ export class Session {
     options.sink.onClose(({ finished }) => this.#closed(finished));
   }
 
-  /** The last milestone written, or what `connected` said. */
+  /** The last id written: of a milestone, of a gap, or of `connected`. */
   get cursor(): string {
     return this.#cursor;
   }
@@ -99,9 +99,10 @@ export class Session {
     return this.#options.sink.queuedBytes;
   }
 
-  /** Writes a frame that is neither milestone nor latest value: connected, snapshot, gap, heartbeat. */
-  write(frame: Uint8Array): void {
+  /** Writes a frame that is neither milestone nor latest value: connected, snapshot, gap, heartbeat. `cursor`: the id it carries, if any. */
+  write(frame: Uint8Array, cursor?: string): void {
     if (!this.#writes) return;
+    if (cursor !== undefined) this.#cursor = cursor;
     this.#events += 1;
     this.#bytes += frame.byteLength;
     this.#options.sink.write(frame);

@@ -32,7 +32,7 @@ async function complete(id: TaskId): Promise<string> {
 /** Names of the milestones on the stream. */
 function milestones({ sink }: Watching): string[] {
   const at = sink.frames.map((frame, index) => (idOf(frame) === undefined ? "" : (sink.events[index] ?? "")));
-  return at.filter((event) => event !== "" && event !== "connected");
+  return at.filter((event) => event !== "" && event !== "connected" && event !== "gap");
 }
 
 test("a cursor older than what is held gets the gap, its snapshot, what is held after it, and the ending", async () => {
@@ -47,6 +47,7 @@ test("a cursor older than what is held gets the gap, its snapshot, what is held 
     task: { status: "processing" },
   });
   expect(old.sink.data("gap")).toEqual([{ taskId: id, from: cursor, to: cursors[5] }]);
+  expect(idOf(old.sink.frames[1])).toBe(cursors[5]);
   expect(milestones(old)).toEqual(["e6", "e7", "e8", "e9"]);
   await complete(id);
   await settled();
@@ -82,6 +83,44 @@ test("a task that was removed with its ending leaves a gap in the stream of its 
   await service.tasks.expire(first.id);
   const resumed = await service.watchBatch(BATCH, cursor);
   expect(resumed.sink.data("gap")).toEqual([{ taskId: null, from: cursor, to: ending }]);
+});
+
+test("a gap that nothing held lies before is told once, by stream as by poll, also when the connection dies right behind it", async () => {
+  const first = await service.job({ batchId: BATCH });
+  const second = await service.job({ batchId: BATCH });
+  const { cursor } = first;
+  const lost = await publish(second.id, "e0");
+  await service.job();
+  service.clock.nowMs += HISTORY_MS + 1;
+  await service.store.trimMilestones(service.clock.nowMs - HISTORY_MS, 1_000);
+  for (const poll of [undefined, { waitMs: 60_000, rev: undefined }]) {
+    const told = await service.watchBatch(BATCH, cursor, poll);
+    expect(told.sink.data("gap")).toEqual([{ taskId: null, from: cursor, to: lost }]);
+    const ids = told.sink.frames.flatMap((frame) => idOf(frame) ?? []);
+    expect(ids).toEqual([cursor, lost]);
+    told.sink.destroy();
+    const again = await service.watchBatch(BATCH, ids.at(-1), poll);
+    expect(again.sink.data("gap")).toEqual([]);
+    expect(again.sink.data("connected")).toMatchObject([{ cursor: lost, resumed: true }]);
+    again.sink.destroy();
+  }
+  // The heartbeat says the cursor that the client now has.
+  const beating = await service.watchBatch(BATCH, cursor, { waitMs: 0, rev: undefined });
+  while (!beating.sink.ended) await settled();
+  expect(beating.sink.data("heartbeat")).toMatchObject([{ cursor: lost }]);
+});
+
+test("what is held before the end of a gap still comes, and leaves the cursor where it was", async () => {
+  const kept = await service.job({ batchId: BATCH });
+  const busy = await service.job({ batchId: BATCH });
+  await service.tasks.command(kept.id, { type: "begin", oneShot: false });
+  const { cursor } = await service.tasks.read(kept.id);
+  const ending = await complete(kept.id);
+  const cursors: string[] = [];
+  for (let i = 0; i < 10; i += 1) cursors.push(await publish(busy.id, `e${i}`));
+  const { sink } = await service.watchBatch(BATCH, cursor);
+  expect(sink.data("gap")).toEqual([{ taskId: null, from: cursor, to: cursors[5] }]);
+  expect(sink.frames.flatMap((frame) => idOf(frame) ?? [])).toEqual([cursor, ending, ...cursors.slice(6)]);
 });
 
 const step = fc.oneof(
@@ -146,15 +185,23 @@ test("from any cursor ever sent come exactly the milestones that are held after 
             expect(wanted).toEqual([]);
             continue;
           }
-          const got = watching.sink.frames.flatMap((frame) => idOf(frame) ?? []).slice(1);
+          const frames = watching.sink.frames;
+          const isGap = (frame: string): boolean => frame.includes("event: gap\n");
+          const got = frames.flatMap((frame) => (isGap(frame) ? [] : (idOf(frame) ?? []))).slice(1);
           expect(got).toEqual(
             wanted.flatMap((milestone) => (heldCursors.has(milestone.cursor) ? milestone.cursor : [])),
           );
           const lost = wanted.findLast((milestone) => !heldCursors.has(milestone.cursor));
           const gap = { taskId: one.of === "one" ? first : null, from: cursor, to: lost?.cursor };
           expect(watching.sink.data("gap")).toEqual(lost === undefined ? [] : [gap]);
-          if (lost !== undefined) gaps += 1;
           watching.sink.destroy();
+          if (lost === undefined) continue;
+          gaps += 1;
+          // Once told, a gap is past, unless something that is held lies before its end.
+          const before = wanted
+            .slice(0, wanted.indexOf(lost))
+            .some((milestone) => heldCursors.has(milestone.cursor));
+          expect(idOf(frames.find(isGap))).toBe(before ? undefined : lost.cursor);
           continue;
         }
         const id = ids[one.task] as TaskId;

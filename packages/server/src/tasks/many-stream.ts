@@ -16,7 +16,7 @@ import {
 import type { GateOptions, HistoryPage, Milestone, Session } from "@holdfast/stream";
 import type { Mark } from "../stores/store.js";
 import type { WatchedBatch } from "./batches.js";
-import { accountedFor, encodeGap, type ResumePoint } from "./resume-point.js";
+import { accountedFor, encodeFirstGap, toStart, type ResumePoint } from "./resume-point.js";
 import type { ChangedSince } from "./revisions.js";
 import {
   encodeJsonFrame,
@@ -75,7 +75,8 @@ export function openManyStream(
   openStream(options, {
     request,
     connected,
-    gap: encodeGap(point, null, from.cursor),
+    gap: encodeFirstGap(point, null, from.cursor),
+    start: toStart(point, from.cursor),
     poll: {
       atOnce: point.kind !== "resumed",
       changed: unseen !== undefined && rows.some(({ id }) => unseen(id)),

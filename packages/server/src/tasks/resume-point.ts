@@ -2,7 +2,7 @@
  * Where a stream begins, from what the client says it has seen.
  */
 import { MAX_LAST_EVENT_ID_CHARS, type Cursor, type GapData, type TaskId } from "@holdfast/protocol";
-import { encodeFrame } from "@holdfast/stream";
+import { encodeFrame, toLost, type Lost } from "@holdfast/stream";
 import type { Mark, MilestoneQuery, Store } from "../stores/store.js";
 
 /**
@@ -11,7 +11,7 @@ import type { Mark, MilestoneQuery, Store } from "../stores/store.js";
  */
 export type ResumePoint =
   | { readonly kind: "fresh" }
-  | { readonly kind: "resumed"; readonly mark: Mark; readonly lost: Mark | undefined }
+  | { readonly kind: "resumed"; readonly mark: Mark; readonly lost: Lost<Mark> | undefined }
   | { readonly kind: "foreign"; readonly from: string };
 
 /** `of`: the tasks that the stream will carry. */
@@ -25,22 +25,38 @@ export async function readResumePoint(
   if (position === undefined) {
     return { kind: "foreign", from: lastEventId.slice(0, MAX_LAST_EVENT_ID_CHARS) };
   }
+  const mark = { cursor: lastEventId as Cursor, position };
   const trimmed = await store.readTrimmed(of);
-  const lost = trimmed !== undefined && trimmed.position > position ? trimmed : undefined;
-  return { kind: "resumed", mark: { cursor: lastEventId as Cursor, position }, lost };
+  if (trimmed === undefined || trimmed.position <= position)
+    return { kind: "resumed", mark, lost: undefined };
+  // Read together: what is gone, and whether something before it is held.
+  const page = await store.readMilestones({ of, after: position, limit: 1, endingsOnlyUpTo: 0 });
+  return { kind: "resumed", mark, lost: toLost(page, position) };
 }
 
 /** Position up to which the stream's first frames account for what history lacks: said in a `gap`. */
 export function accountedFor(point: ResumePoint): number {
-  return point.kind === "resumed" ? (point.lost?.position ?? 0) : 0;
+  return point.kind === "resumed" ? (point.lost?.mark.position ?? 0) : 0;
 }
 
-/** The `gap` event; empty where there is none to tell. `start`: the cursor in `connected`. */
-export function encodeGap(point: ResumePoint, taskId: TaskId | null, start: Cursor): string {
-  if (point.kind === "fresh" || (point.kind === "resumed" && point.lost === undefined)) return "";
-  const gap: GapData =
-    point.kind === "foreign"
-      ? { taskId, from: point.from, to: start }
-      : { taskId, from: point.mark.cursor, to: point.lost?.cursor ?? start };
-  return encodeFrame({ event: "gap", data: JSON.stringify(gap) });
+/** The cursor a client has after `connected` and the `gap` behind it. `start`: the one in `connected`. */
+export function toStart(point: ResumePoint, start: Cursor): Cursor {
+  return point.kind === "resumed" && point.lost?.passed === true ? point.lost.mark.cursor : start;
+}
+
+/** The `gap` event behind `connected`; empty where there is none to tell. `start`: the cursor in `connected`. */
+export function encodeFirstGap(point: ResumePoint, taskId: TaskId | null, start: Cursor): string {
+  if (point.kind === "foreign") {
+    const data: GapData = { taskId, from: point.from, to: start };
+    return encodeFrame({ event: "gap", data: JSON.stringify(data) });
+  }
+  return point.kind === "fresh" || point.lost === undefined
+    ? ""
+    : encodeGap(taskId, point.mark.cursor, point.lost);
+}
+
+/** [wire: resume-gap] A gap that nothing held lies before moves the client's cursor past itself, so that it is told once. */
+export function encodeGap(taskId: TaskId | null, from: string, { mark, passed }: Lost<Mark>): string {
+  const data: GapData = { taskId, from, to: mark.cursor };
+  return encodeFrame({ ...(passed && { id: mark.cursor }), event: "gap", data: JSON.stringify(data) });
 }

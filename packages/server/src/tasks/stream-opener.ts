@@ -1,7 +1,7 @@
 /**
  * What every stream has, whatever it carries: its first frames, its heartbeat, its gate, its expiry, its release.
  */
-import type { ConnectedData, ConnectedManyData, HeartbeatData, TaskId } from "@holdfast/protocol";
+import type { ConnectedData, ConnectedManyData, Cursor, HeartbeatData, TaskId } from "@holdfast/protocol";
 import {
   encodeComment,
   encodeFrame,
@@ -66,6 +66,8 @@ export interface StreamPlan {
   readonly connected: ConnectedData | ConnectedManyData;
   /** Frames that follow `connected` in the same write; may be empty. */
   readonly gap: string;
+  /** The last id in `connected` and `gap`. */
+  readonly start: Cursor;
   readonly channels: readonly string[];
   /** Tasks whose producers the heartbeat speaks of. */
   readonly taskIds: Iterable<TaskId>;
@@ -113,7 +115,7 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
   const session = engine.open({
     sink: request.sink(),
     first: toFrameBytes(first + plan.gap),
-    cursor: connected.cursor,
+    cursor: plan.start,
     heartbeat: ({ cursor }) => encodeJsonFrame("heartbeat", heartbeat(cursor)),
     ...(request.poll !== undefined && {
       latestAfterMs: options.progressIntervalMs,
@@ -165,11 +167,7 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
 
 export async function readHistory(store: Store, query: MilestoneQuery): Promise<HistoryPage> {
   const page = await store.readMilestones(query);
-  return {
-    milestones: page.milestones.map(toMilestone),
-    done: page.done,
-    trimmed: page.trimmed?.position ?? 0,
-  };
+  return { ...page, milestones: page.milestones.map(toMilestone) };
 }
 
 export function encodeJsonFrame(event: string, data: object): Uint8Array {

@@ -74,7 +74,8 @@ class Client {
         this.gaps.push({ from: toPosition(from), to: toPosition(to) });
       }
       if (id === undefined) continue;
-      if (event !== "connected") this.heard.push(toPosition(id));
+      if (event === "gap") expect(toPosition(id)).toBe(this.gaps.at(-1)?.to);
+      else if (event !== "connected") this.heard.push(toPosition(id));
       else if (this.#cursor === undefined) this.#start = toPosition(id);
       this.#cursor = id;
     }

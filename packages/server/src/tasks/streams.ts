@@ -15,7 +15,7 @@ import {
 } from "@holdfast/protocol";
 import { HoldfastError } from "../errors.js";
 import { openManyStream } from "./many-stream.js";
-import { accountedFor, encodeGap, readResumePoint } from "./resume-point.js";
+import { accountedFor, encodeFirstGap, readResumePoint, toStart } from "./resume-point.js";
 import {
   openStream,
   readHistory,
@@ -68,7 +68,8 @@ export class Streams {
     openStream(this.#options, {
       request,
       connected,
-      gap: encodeGap(point, id, from.cursor),
+      gap: encodeFirstGap(point, id, from.cursor),
+      start: toStart(point, from.cursor),
       poll: {
         atOnce: point.kind !== "resumed",
         changed,
