@@ -15,3 +15,4 @@ export { Latest, toFrameBytes, type Milestone } from "./record.js";
 export { Session, type CloseReason, type SessionOptions, type SessionReport } from "./session.js";
 export type { Sink } from "./sink.js";
 export { systemClock, TimerWheel, type Clock, type WheelEntry } from "./timer-wheel.js";
+export { webStream, type WebStream, type WebStreamOptions } from "./web-sink.js";
