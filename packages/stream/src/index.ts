@@ -1,3 +1,5 @@
+export type { Channel, Connection, ConnectOptions, PublishOptions } from "./channel.js";
+export type { ChannelBounds, ChannelOptions } from "./channel-options.js";
 export { encodeComment, encodeFrame, type FrameFields } from "./codec.js";
 export {
   StreamEngine,
@@ -8,6 +10,7 @@ export {
 } from "./engine.js";
 export { Gate, toLost, type GateOptions, type HistoryMark, type HistoryPage, type Lost } from "./gate.js";
 export { Hub, type Listener } from "./hub.js";
+export { createChannel, type NodeChannel, type NodeRequest } from "./node-sink-channel.js";
 export { nodeSink } from "./node-sink.js";
 export { onResponseClose, type NodeResponse } from "./node-sink-close.js";
 export { PollGate, type PollGateOptions } from "./poll-gate.js";

@@ -6,7 +6,10 @@ import { useSurroundings } from "./surroundings.js";
 const DETAIL_ID = "connection-detail";
 
 // Proper names, the same in every language.
-const TRANSPORT_NAMES: { readonly [K in Transport]: string } = { sse: "Server-Sent Events" };
+const TRANSPORT_NAMES: { readonly [K in Transport]: string } = {
+  sse: "Server-Sent Events",
+  poll: "Long polling",
+};
 
 /** How the stream stands: a word for a glance, the facts on hover, focus or a tap. */
 export function ConnectionPill(): JSX.Element {

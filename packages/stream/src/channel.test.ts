@@ -1,0 +1,372 @@
+/**
+ * A channel on paper sinks with a clock moved by hand; last, whatever is published, dropped and resumed.
+ */
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { Channel, type ConnectOptions } from "./channel.js";
+import type { ChannelOptions } from "./channel-options.js";
+import type { SessionReport } from "./session.js";
+import { ManualClock } from "./testing/manual-clock.js";
+import { PaperSink } from "./testing/paper-sink.js";
+
+function make(options: ChannelOptions = {}) {
+  const clock = new ManualClock();
+  const channel = new Channel({ clock, epoch: "e", random: () => 0, ...options });
+  const connect = (extra: ConnectOptions = {}) => {
+    const sink = new PaperSink();
+    const reports: SessionReport[] = [];
+    const connection = channel.attach(sink, { onClose: (report) => reports.push(report), ...extra });
+    return { sink, connection, reports };
+  };
+  return { clock, channel, connect };
+}
+
+/** Lets the gates read their history, which is at hand. */
+async function settle(): Promise<void> {
+  for (let i = 0; i < 40; i += 1) await Promise.resolve();
+}
+
+const ids = (sink: PaperSink): string[] =>
+  sink.frames.flatMap((frame) => /^id: (.*)$/m.exec(frame)?.[1] ?? []);
+
+test("a published event reaches every connection with its cursor, serialised as asked", async () => {
+  const { channel, connect } = make({ serialize: (data) => `<${String(data)}>` });
+  const [one, two] = [connect(), connect()];
+  await settle();
+  expect(channel.publish("said", "hello")).toBe("e-1");
+  expect(one.sink.frames).toEqual(["retry: 1000\nid: e-0\n", "id: e-1\nevent: said\ndata: <hello>\n"]);
+  expect(two.sink.frames).toEqual(one.sink.frames);
+  expect(channel.size).toBe(2);
+  expect(channel.cursor).toBe("e-1");
+});
+
+test("a reader that comes back is sent what it missed, once, and then what is new", async () => {
+  const { channel, connect } = make();
+  for (let n = 1; n <= 300; n += 1) channel.publish("n", n);
+  const { sink } = connect({ lastEventId: "e-3" });
+  channel.publish("n", 301);
+  await settle();
+  channel.publish("n", 302);
+  expect(ids(sink)).toEqual(Array.from({ length: 300 }, (_, i) => `e-${i + 3}`));
+  expect(sink.events).not.toContain("gap");
+});
+
+test("who brings no cursor begins now, or with the oldest event held when it asks for that", async () => {
+  const { channel, connect } = make({ historyEvents: 2 });
+  for (let n = 1; n <= 3; n += 1) channel.publish("n", n);
+  const now = connect();
+  const oldest = connect({ begin: "oldest" });
+  await settle();
+  expect(ids(now.sink)).toEqual(["e-3"]);
+  expect(ids(oldest.sink)).toEqual(["e-1", "e-2", "e-3"]);
+});
+
+test.each([
+  ["of another life of the process", "other-2"],
+  ["of the future", "e-9"],
+  ["of no form of ours", "e-0x1"],
+  ["from before what is held", "e-1"],
+])("a cursor %s gets a gap, and then everything that is held", async (_, lastEventId) => {
+  const { channel, connect } = make({ historyEvents: 2 });
+  for (let n = 1; n <= 4; n += 1) channel.publish("n", n);
+  const { sink } = connect({ lastEventId });
+  await settle();
+  expect(sink.data("gap")).toEqual([{ from: lastEventId, to: "e-2" }]);
+  expect(ids(sink)).toEqual(["e-2", "e-3", "e-4"]);
+});
+
+test("a foreign cursor is repeated no further than 128 characters", async () => {
+  const { connect } = make();
+  const { sink } = connect({ lastEventId: "x".repeat(10_000) });
+  expect(sink.data("gap")).toEqual([{ from: "x".repeat(128), to: "e-0" }]);
+});
+
+test("of the states of a topic the newest is sent, at most one an interval, and a late joiner gets it too", async () => {
+  const { channel, connect, clock } = make();
+  const early = connect();
+  await settle();
+  for (let n = 1; n <= 100; n += 1) channel.update("cpu", "load", n);
+  const late = connect();
+  await settle();
+  expect(early.sink.frames.slice(1)).toEqual(["event: load\ndata: 1\n"]);
+  expect(late.sink.frames.slice(1)).toEqual(["event: load\ndata: 100\n"]);
+  clock.advance(300);
+  expect(early.sink.frames.slice(2)).toEqual(["event: load\ndata: 100\n"]);
+});
+
+test("a topic's last state goes out before its ending, and is forgotten with it", async () => {
+  const { channel, connect } = make();
+  const early = connect();
+  await settle();
+  channel.update("a", "at", 1);
+  channel.update("a", "at", 2);
+  channel.publish("done", "a", { topic: "a", ending: true });
+  expect(early.sink.events.slice(1)).toEqual(["at", "at", "done"]);
+  const late = connect();
+  await settle();
+  expect(late.sink.events).toHaveLength(1);
+});
+
+test("a batch goes out in one write a connection, states included, and nothing of it before the end", async () => {
+  const { channel, connect } = make();
+  const { sink } = connect();
+  await settle();
+  const writes: number[] = [];
+  const write = sink.write.bind(sink);
+  sink.write = (bytes) => {
+    writes.push(bytes.byteLength);
+    write(bytes);
+  };
+  const last = channel.batch(() => {
+    for (let n = 1; n <= 20; n += 1) channel.publish("n", n);
+    expect(writes).toEqual([]);
+    return channel.batch(() => channel.publish("n", 21));
+  });
+  expect(last).toBe("e-21");
+  expect(writes).toHaveLength(1);
+  expect(ids(sink)).toHaveLength(22);
+});
+
+test("a batch that throws has sent what it published, and the next event goes out at once", async () => {
+  const { channel, connect } = make();
+  const { sink } = connect();
+  await settle();
+  expect(() =>
+    channel.batch(() => {
+      channel.publish("n", 1);
+      throw new Error("no more");
+    }),
+  ).toThrow("no more");
+  channel.publish("n", 2);
+  expect(ids(sink)).toEqual(["e-0", "e-1", "e-2"]);
+});
+
+test("a batch larger than what a connection may queue makes no reader slow that reads", async () => {
+  const { channel, connect } = make({ maxQueueBytes: 32_768 });
+  const { sink, connection } = connect();
+  await settle();
+  channel.batch(() => {
+    for (let n = 1; n <= 100; n += 1) channel.publish("n", "x".repeat(4_000));
+  });
+  expect(connection.open).toBe(true);
+  expect(ids(sink)).toHaveLength(101);
+});
+
+test("a reader that does not read is closed at its bound, and resumes with what it missed", async () => {
+  const { channel, connect } = make({ maxQueueBytes: 1_000 });
+  const slow = connect();
+  await settle();
+  slow.sink.stalled = true;
+  for (let n = 1; n <= 10; n += 1) channel.publish("n", "x".repeat(200));
+  expect(slow.reports.map(({ reason }) => reason)).toEqual(["slow-consumer"]);
+  expect(channel.size).toBe(0);
+  const got = ids(slow.sink);
+  const again = connect({ lastEventId: got.at(-1) ?? "" });
+  await settle();
+  expect([...got, ...ids(again.sink).slice(1)]).toEqual(Array.from({ length: 11 }, (_, i) => `e-${i}`));
+});
+
+test("each value of an iterable, synchronous or not, is an event", async () => {
+  const { channel, connect, clock } = make();
+  const { sink } = connect();
+  await settle();
+  async function* tokens(): AsyncGenerator<string> {
+    yield "a";
+    await Promise.resolve();
+    yield "b";
+  }
+  expect(await channel.from("token", tokens())).toBe(2);
+  expect(await channel.from("n", [1, 2, 3])).toBe(3);
+  expect(sink.events.slice(1)).toEqual(["token", "token", "n", "n", "n"]);
+  expect(clock.pending).toBe(1);
+});
+
+test("a list at hand lets sockets have their turn before it fills a queue", async () => {
+  const { channel, connect, clock } = make({ maxQueueBytes: 4_000 });
+  const { sink, connection } = connect();
+  await settle();
+  sink.stalled = true;
+  const done = channel.from(
+    "n",
+    Array.from({ length: 10 }, () => "x".repeat(500)),
+  );
+  await settle();
+  expect(sink.queuedBytes).toBeLessThan(2_000);
+  for (let turn = 0; turn < 10; turn += 1) {
+    sink.read();
+    sink.stalled = true;
+    clock.advance(1);
+    await settle();
+  }
+  expect(await done).toBe(10);
+  expect(connection.open).toBe(true);
+});
+
+test("an aborted signal ends an iterable at its next value", async () => {
+  const { channel } = make();
+  const abort = new AbortController();
+  function* values(): Generator<number> {
+    for (let n = 1; ; n += 1) {
+      if (n === 3) abort.abort();
+      yield n;
+    }
+  }
+  expect(await channel.from("n", values(), { signal: abort.signal })).toBe(2);
+});
+
+test("what is sent to one connection reaches it alone, without a cursor, and is bounded like the rest", async () => {
+  const { channel, connect } = make({ maxQueueBytes: 100 });
+  const [one, two] = [connect(), connect()];
+  await settle();
+  one.connection.send("you", { id: 1 });
+  expect(one.sink.frames.slice(1)).toEqual(['event: you\ndata: {"id":1}\n']);
+  expect(two.sink.frames).toHaveLength(1);
+  one.sink.stalled = true;
+  for (let i = 0; i < 10; i += 1) one.connection.send("you", { id: 1 });
+  expect(one.reports.map(({ reason }) => reason)).toEqual(["slow-consumer"]);
+  two.connection.close();
+  expect(two.reports.map(({ reason }) => reason)).toEqual(["completed"]);
+  expect(channel.size).toBe(0);
+});
+
+test("a drain tells everybody when to come back, new ones too, and resolves when all have gone", async () => {
+  const { channel, connect, clock } = make();
+  const { sink, reports } = connect();
+  await channel.drain(4_000);
+  expect(sink.data("drain")).toEqual([{ reconnectInMs: 2_000 }]);
+  expect(reports.map(({ reason }) => reason)).toEqual(["drain"]);
+  const late = connect();
+  expect(late.sink.frames.at(-1)).toBe('retry: 1000\nevent: drain\ndata: {"reconnectInMs":1000}\n');
+  expect(late.sink.ended).toBe(true);
+  expect(await channel.from("n", [1])).toBe(0);
+  expect(clock.pending).toBe(0);
+});
+
+test("a comment beats at each interval", async () => {
+  const { connect, clock } = make({ heartbeatMs: 1_000 });
+  const { sink } = connect();
+  clock.advance(2_100);
+  expect(sink.frames.slice(1)).toEqual([": heartbeat\n", ": heartbeat\n"]);
+});
+
+test("what can't be sent is refused with its bound, and leaves no trace", () => {
+  const { channel } = make({ historyBytes: 100, stateBytes: 100 });
+  expect(() => channel.publish("n", "x".repeat(100))).toThrow("bound 100 B");
+  expect(() => channel.publish("n", undefined)).toThrow("got undefined");
+  expect(() => channel.publish("n\nid: 9", 1)).toThrow("must not contain");
+  expect(channel.cursor).toBe("e-0");
+  channel.update("a", "at", "x".repeat(60));
+  expect(() => channel.update("b", "at", "x".repeat(60))).toThrow("in 1 topics, bound 100 B");
+  channel.update("a", "at", "y".repeat(60));
+  channel.publish("done", 1, { topic: "a", ending: true });
+  channel.update("b", "at", "x".repeat(60));
+});
+
+test.each([
+  [{ maxQueueBytes: 0 }, "maxQueueBytes must be a whole number: got 0, bound 1"],
+  [{ heartbeatMs: 1.5 }, "heartbeatMs must be a whole number: got 1.5"],
+  [{ maxStreamAgeMs: Infinity }, "got Infinity"],
+  [{ epoch: "a-b" }, 'got "a-b"'],
+  [{ historySize: 5 } as ChannelOptions, "unknown option: got historySize"],
+])("options %j are refused by name", (options, message) => {
+  expect(() => new Channel(options)).toThrow(message);
+});
+
+/** A reader over several connections: it notes what it hears and comes back with its last id, as an EventSource does. */
+class Reader {
+  readonly heard: string[] = [];
+  lastEventId = "";
+  sink = new PaperSink();
+  #read = 0;
+
+  /** Takes what has arrived. */
+  hear(): void {
+    for (const frame of this.sink.frames.slice(this.#read)) {
+      const id = /^id: e-(\d+)$/m.exec(frame)?.[1];
+      const event = /^event: (.*)$/m.exec(frame)?.[1];
+      if (id !== undefined) this.lastEventId = `e-${id}`;
+      if (event === "m") this.heard.push(`m${id}`);
+      if (event === "gap") this.heard.push(`gap${id}`);
+    }
+    this.#read = this.sink.frames.length;
+  }
+
+  /** The connection breaks: what is queued never arrives. */
+  drop(unread: number): void {
+    const lost = this.sink.stalled ? Math.min(unread, this.sink.frames.length - this.#read) : 0;
+    this.sink.frames.length -= lost;
+    this.hear();
+    this.sink.destroy();
+  }
+
+  connect(channel: Channel): void {
+    this.sink = new PaperSink();
+    this.#read = 0;
+    channel.attach(this.sink, { lastEventId: this.lastEventId });
+  }
+}
+
+test("whatever is published, dropped and resumed: every event once and in order, or a gap that covers it", async () => {
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({ kind: fc.constant("publish" as const), bytes: fc.integer({ min: 0, max: 90 }) }),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant("batch" as const), count: fc.integer({ min: 1, max: 12 }) }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom(...(["update", "settle"] as const)) }) },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom(...(["stall", "read"] as const)) }) },
+    {
+      weight: 2,
+      arbitrary: fc.record({ kind: fc.constant("drop" as const), unread: fc.integer({ min: 0, max: 5 }) }),
+    },
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
+      const { channel, clock } = make({ historyEvents: 8, historyBytes: 1_000, maxQueueBytes: 300 });
+      const reader = new Reader();
+      reader.connect(channel);
+      reader.hear(); // who has heard nothing at all begins anew
+      let published = 0;
+      const publish = (bytes: number): void => {
+        channel.publish("m", "x".repeat(bytes), { topic: "t" });
+        published += 1;
+      };
+      for (const taken of steps) {
+        if (taken.kind === "publish") publish(taken.bytes);
+        else if (taken.kind === "batch")
+          channel.batch(() => {
+            for (let i = 0; i < taken.count; i += 1) publish(5);
+          });
+        else if (taken.kind === "update") channel.update("t", "p", published);
+        else if (taken.kind === "settle") await settle();
+        else if (taken.kind === "stall") reader.sink.stalled = true;
+        else if (taken.kind === "read") reader.sink.read();
+        else if (taken.kind === "drop") {
+          reader.drop(taken.unread);
+          reader.connect(channel);
+        }
+        clock.advance(50);
+      }
+      // At the end the reader reads, and comes back as often as it is closed for having been slow.
+      for (let attempt = 0; attempt < 3; attempt += 1) {
+        reader.sink.read();
+        await settle();
+        reader.hear();
+        if (reader.sink.destroyed || reader.sink.ended) reader.connect(channel);
+      }
+      let position = 0;
+      for (const heard of reader.heard) {
+        const [, kind, id] = /^(m|gap)(\d+)$/.exec(heard) ?? [];
+        if (kind === "m") expect(Number(id)).toBe(position + 1);
+        else expect(Number(id)).toBeGreaterThan(position);
+        position = Number(id);
+      }
+      expect(position).toBe(published);
+      expect(channel.size).toBe(1);
+    }),
+    { numRuns: 300 },
+  );
+});

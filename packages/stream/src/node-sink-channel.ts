@@ -1,0 +1,27 @@
+/**
+ * A channel whose connections may be responses of `node:http` or `node:http2` too. The name says where the fence is: what knows
+ * Node's responses is a node sink.
+ */
+import { Channel, eventStreamHeaders, type Connection, type ConnectOptions } from "./channel.js";
+import type { ChannelOptions } from "./channel-options.js";
+import { nodeSink, type NodeResponse } from "./node-sink.js";
+
+/** What is asked of a request: Node's own, HTTP/1.1 or HTTP/2, and what frameworks make of them. */
+export interface NodeRequest {
+  readonly headers: { readonly [name: string]: string | readonly string[] | undefined };
+}
+
+export class NodeChannel extends Channel {
+  /** Answers a request with the stream. Headers set on the response before are kept. */
+  connect(request: NodeRequest, response: NodeResponse, options: ConnectOptions = {}): Connection {
+    const sent = request.headers["last-event-id"];
+    // Sent twice it is of no form of ours, and is answered with a gap.
+    const lastEventId = typeof sent === "string" ? sent : (sent?.join(", ") ?? "");
+    return this.attach(nodeSink(response, eventStreamHeaders(options)), { lastEventId, ...options });
+  }
+}
+
+/** A channel of this process. */
+export function createChannel(options: ChannelOptions = {}): NodeChannel {
+  return new NodeChannel(options);
+}
