@@ -51,7 +51,8 @@ class Log {
   }
 }
 
-function connect(log: Log, after: number, limit: number) {
+/** What the reader has from the start stands for what is lost up to `standsUpTo`. */
+function connect(log: Log, after: number, limit: number, standsUpTo = 0) {
   const clock = new ManualClock();
   const wheel = new TimerWheel(clock, (error) => {
     throw error;
@@ -71,6 +72,11 @@ function connect(log: Log, after: number, limit: number) {
     session,
     after,
     accountedFor: log.trimmed,
+    encodeLost: ({ mark, passed }) => {
+      expect(passed).toBe(true); // here history goes from its beginning
+      if (mark.position > standsUpTo) return undefined;
+      return toFrameBytes(`id: ${mark.cursor}\nevent: gap\ndata: ${session.cursor}\n\n`);
+    },
     readHistory: async (from) => await log.read(from, limit),
   });
   unsubscribe = log.hub.subscribe(["t"], gate);
@@ -144,7 +150,8 @@ test("from history to live there is no hole, no overlap and no step back, howeve
   );
 });
 
-test("what is trimmed while it is read is never left out in silence: the stream ends, and the next one tells the gap", async () => {
+test("what is trimmed while it is read is never left out in silence: it is told, or the stream ends and the next one tells it", async () => {
+  let told = 0;
   const trimming = fc.oneof(
     { weight: 8, arbitrary: step },
     {
@@ -161,15 +168,21 @@ test("what is trimmed while it is read is never left out in silence: the stream 
         for (let i = 0; i < 8; i += 1) log.append(1);
         // Every position the client has had or was told to be lost, in order.
         const accounted: number[] = [];
-        let connection = connect(log, 0, limit);
+        let connection = connect(log, 0, limit, log.events.length);
         const again = (): void => {
           for (const frame of connection.sink.frames) {
             const id = /^id: (\d+)/m.exec(frame)?.[1];
-            if (id !== undefined) accounted.push(Number(id));
+            if (id === undefined) continue;
+            if (frame.includes("event: gap\n")) {
+              told += 1;
+              expect(Number(/^data: (\d+)$/m.exec(frame)?.[1])).toBe(accounted.at(-1) ?? 0);
+              for (let lost = (accounted.at(-1) ?? 0) + 1; lost < Number(id); lost += 1) accounted.push(lost);
+            }
+            accounted.push(Number(id));
           }
           const last = accounted.at(-1) ?? 0;
           for (let lost = last + 1; lost <= log.trimmed; lost += 1) accounted.push(lost);
-          connection = connect(log, last, limit);
+          connection = connect(log, Math.max(last, log.trimmed), limit, log.events.length);
         };
         for (const one of steps) {
           if (one.do === "append") log.append(one.bytes);
@@ -194,6 +207,7 @@ test("what is trimmed while it is read is never left out in silence: the stream 
     ),
     { numRuns: 400 },
   );
+  expect(told).toBeGreaterThan(0);
 });
 
 test("a reader that history is trimmed under gets what was read so far, and a clean end", async () => {
@@ -208,6 +222,27 @@ test("a reader that history is trimmed under gets what was read so far, and a cl
   await opened;
   expect(sink.frames.map((frame) => /^id: (\d+)/.exec(frame)?.[1])).toEqual(["1", "2"]);
   expect([sink.ended, sink.destroyed]).toEqual([true, false]);
+});
+
+test("a reader that has something that stands for what is trimmed under it is told, and goes on", async () => {
+  const log = new Log();
+  for (let i = 0; i < 8; i += 1) log.append(1);
+  const { sink, opened } = connect(log, 0, 2, 8);
+  sink.stalled = true;
+  while (sink.frames.length < 1) await Promise.resolve();
+  log.trimmed = 6;
+  sink.read();
+  await opened;
+  log.append(1);
+  expect(sink.frames.map((frame) => /^id: (\d+)\nevent: (\w+)/.exec(frame)?.slice(1).join(" "))).toEqual([
+    "1 m",
+    "2 m",
+    "6 gap",
+    "7 m",
+    "8 m",
+    "9 m",
+  ]);
+  expect(sink.ended).toBe(false);
 });
 
 test("a page of large events is sent as its reader takes it, and is no reason to call it slow", async () => {

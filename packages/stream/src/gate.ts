@@ -31,9 +31,9 @@ export interface HistoryMark {
 }
 
 /** Milestones that a reader will never get. */
-export interface Lost<Mark extends HistoryMark = HistoryMark> {
+export interface Lost {
   /** The newest of them. */
-  readonly mark: Mark;
+  readonly mark: HistoryMark;
   /** Nothing that is held lies before it: a reader who was told of it goes on from there. */
   readonly passed: boolean;
 }
@@ -66,10 +66,13 @@ export interface GateOptions {
 const WAITING_BYTES = 65_536;
 
 /** What a reader at the position lacks of a page of what follows it; undefined when nothing. */
-export function toLost<Mark extends HistoryMark>(
-  page: { readonly milestones: readonly { readonly position: number }[]; readonly trimmed: Mark | undefined },
+export function toLost(
+  page: {
+    readonly milestones: readonly { readonly position: number }[];
+    readonly trimmed: HistoryMark | undefined;
+  },
   position: number,
-): Lost<Mark> | undefined {
+): Lost | undefined {
   const { milestones, trimmed: mark } = page;
   if (mark === undefined || mark.position <= position) return undefined;
   const [next] = milestones;

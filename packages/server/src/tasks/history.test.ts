@@ -2,6 +2,7 @@
  * Streams over a store that lets go of history: what is missing is said, and what is held comes.
  */
 import type { BatchId, TaskId } from "@holdfast/protocol";
+import { PaperSink } from "@holdfast/stream/testing";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { HISTORY_MS, idOf, Service, settled, type Watching } from "../testing/service.js";
@@ -121,6 +122,54 @@ test("what is held before the end of a gap still comes, and leaves the cursor wh
   const { sink } = await service.watchBatch(BATCH, cursor);
   expect(sink.data("gap")).toEqual([{ taskId: null, from: cursor, to: cursors[5] }]);
   expect(sink.frames.flatMap((frame) => idOf(frame) ?? [])).toEqual([cursor, ending, ...cursors.slice(6)]);
+});
+
+test("what goes while a slow reader takes the snapshots of a gap is told by another, and the stream goes on to its end", async () => {
+  const [quiet, busy, removed] = [
+    await service.job({ batchId: BATCH }),
+    await service.job({ batchId: BATCH }),
+    await service.job({ batchId: BATCH }),
+  ];
+  await service.batches.close(BATCH);
+  const lost = await publish(busy.id, "e0");
+  service.clock.nowMs += HISTORY_MS + 1;
+  await complete(removed.id);
+  const late = await publish(busy.id, "e1");
+  await service.store.trimMilestones(service.clock.nowMs - HISTORY_MS, 1_000);
+  const sink = new PaperSink();
+  sink.stalled = true;
+  await service.streams.openBatch(BATCH, {
+    connection: { id: "slow", transport: "sse" },
+    lastEventId: quiet.cursor,
+    poll: undefined,
+    sink: () => sink,
+    expiresAtMs: null,
+    onClose: () => undefined,
+  });
+  await settled();
+  expect(sink.events).toEqual(["connected", "gap", "snapshot"]);
+  await service.tasks.expire(removed.id);
+  service.clock.nowMs += HISTORY_MS + 1;
+  const last = await complete(busy.id);
+  await service.store.trimMilestones(service.clock.nowMs - HISTORY_MS, 1_000);
+  sink.read();
+  await settled();
+  expect(sink.data("gap")).toEqual([
+    { taskId: null, from: quiet.cursor, to: lost },
+    { taskId: null, from: lost, to: late },
+  ]);
+  expect(sink.data("snapshot")).toHaveLength(3);
+  expect(sink.ended).toBe(false);
+  await complete(quiet.id);
+  await settled();
+  expect(sink.events.slice(-2)).toEqual(["batch", "batchComplete"]);
+  expect(sink.data("batchComplete")).toMatchObject([{ tasks: 3, completed: 3 }]);
+  expect(sink.frames.flatMap((frame) => idOf(frame) ?? []).slice(0, 4)).toEqual([
+    quiet.cursor,
+    lost,
+    late,
+    last,
+  ]);
 });
 
 const step = fc.oneof(

@@ -13,10 +13,17 @@ import {
   type TaskId,
   type UnavailableData,
 } from "@holdfast/protocol";
-import type { GateOptions, HistoryPage, Milestone, Session } from "@holdfast/stream";
+import {
+  toFrameBytes,
+  type GateOptions,
+  type HistoryPage,
+  type Lost,
+  type Milestone,
+  type Session,
+} from "@holdfast/stream";
 import type { Mark } from "../stores/store.js";
 import type { WatchedBatch } from "./batches.js";
-import { accountedFor, encodeFirstGap, toStart, type ResumePoint } from "./resume-point.js";
+import { accountedFor, encodeFirstGap, encodeGap, toStart, type ResumePoint } from "./resume-point.js";
 import type { ChangedSince } from "./revisions.js";
 import {
   encodeJsonFrame,
@@ -144,12 +151,14 @@ class ManyStream {
       after: this.#from.position,
       // To a late joiner the snapshots stand for all that is old; its endings are held.
       accountedFor: this.#point.kind === "resumed" ? accountedFor(this.#point) : newest.position,
+      encodeLost: (lost) => this.#encodeLost(session, lost),
       preamble: this.#preamble(session),
       readHistory: async (after) => await this.#read(after),
       onSend: ({ topic }) => this.#introduce(session, topic as TaskId),
       onSent: (event) => this.#sent(session, event),
       onLive: () => {
         this.#live = true;
+        this.#countLostEndings();
         this.#tellUnseen(session);
         const sums = batch === null ? undefined : batches.latest(batch.id);
         if (sums !== undefined) session.latest(sums);
@@ -163,13 +172,30 @@ class ManyStream {
     this.#watched = undefined;
   }
 
+  /** Where there is a gap the snapshots of all tasks stand for it, whatever the client has seen. */
+  get #showsAll(): boolean {
+    return this.#sources.unseen === undefined || accountedFor(this.#point) > 0;
+  }
+
+  /** Snapshots of all tasks stand for whatever was committed before their rows were read, also when it goes while they are being sent. */
+  #encodeLost(session: Session, lost: Lost): Uint8Array | undefined {
+    if (!this.#showsAll || lost.mark.position > this.#sources.newest.position) return undefined;
+    return toFrameBytes(encodeGap(null, session.cursor, lost));
+  }
+
+  /** Once history is sent, an old ending that did not come has gone with its task; its snapshot has told it. */
+  #countLostEndings(): void {
+    const { rows, newest } = this.#sources;
+    for (const { id, status, position } of rows) {
+      if (isTerminal(status) && position <= newest.position && this.#open.delete(id))
+        this.#endings[status] += 1;
+    }
+  }
+
   *#preamble(session: Session): Generator<Uint8Array> {
     for (const one of this.#sources.unavailable) yield encodeJsonFrame("unavailable", one);
-    const { unseen } = this.#sources;
-    // Where there is a gap the snapshots of all tasks stand for it, whatever the client has seen.
-    const all = unseen === undefined || accountedFor(this.#point) > 0;
     for (const row of this.#sources.rows) {
-      if (all || unseen(row.id)) yield this.#snapshot(session, row);
+      if (this.#showsAll || this.#sources.unseen?.(row.id) === true) yield this.#snapshot(session, row);
     }
   }
 

@@ -11,7 +11,7 @@ import type { Mark, MilestoneQuery, Store } from "../stores/store.js";
  */
 export type ResumePoint =
   | { readonly kind: "fresh" }
-  | { readonly kind: "resumed"; readonly mark: Mark; readonly lost: Lost<Mark> | undefined }
+  | { readonly kind: "resumed"; readonly mark: Mark; readonly lost: Lost | undefined }
   | { readonly kind: "foreign"; readonly from: string };
 
 /** `of`: the tasks that the stream will carry. */
@@ -40,7 +40,7 @@ export function accountedFor(point: ResumePoint): number {
 }
 
 /** The cursor a client has after `connected` and the `gap` behind it. `start`: the one in `connected`. */
-export function toStart(point: ResumePoint, start: Cursor): Cursor {
+export function toStart(point: ResumePoint, start: Cursor): string {
   return point.kind === "resumed" && point.lost?.passed === true ? point.lost.mark.cursor : start;
 }
 
@@ -56,7 +56,7 @@ export function encodeFirstGap(point: ResumePoint, taskId: TaskId | null, start:
 }
 
 /** [wire: resume-gap] A gap that nothing held lies before moves the client's cursor past itself, so that it is told once. */
-export function encodeGap(taskId: TaskId | null, from: string, { mark, passed }: Lost<Mark>): string {
-  const data: GapData = { taskId, from, to: mark.cursor };
+export function encodeGap(taskId: TaskId | null, from: string, { mark, passed }: Lost): string {
+  const data: GapData = { taskId, from, to: mark.cursor as Cursor };
   return encodeFrame({ ...(passed && { id: mark.cursor }), event: "gap", data: JSON.stringify(data) });
 }

@@ -1,7 +1,7 @@
 /**
  * What every stream has, whatever it carries: its first frames, its heartbeat, its gate, its expiry, its release.
  */
-import type { ConnectedData, ConnectedManyData, Cursor, HeartbeatData, TaskId } from "@holdfast/protocol";
+import type { ConnectedData, ConnectedManyData, HeartbeatData, TaskId } from "@holdfast/protocol";
 import {
   encodeComment,
   encodeFrame,
@@ -67,7 +67,7 @@ export interface StreamPlan {
   /** Frames that follow `connected` in the same write; may be empty. */
   readonly gap: string;
   /** The last id in `connected` and `gap`. */
-  readonly start: Cursor;
+  readonly start: string;
   readonly channels: readonly string[];
   /** Tasks whose producers the heartbeat speaks of. */
   readonly taskIds: Iterable<TaskId>;
