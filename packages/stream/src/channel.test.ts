@@ -236,7 +236,7 @@ test("a drain tells everybody when to come back, new ones too, and resolves when
   expect(sink.data("drain")).toEqual([{ reconnectInMs: 2_000 }]);
   expect(reports.map(({ reason }) => reason)).toEqual(["drain"]);
   const late = connect();
-  expect(late.sink.frames.at(-1)).toBe('retry: 1000\nevent: drain\ndata: {"reconnectInMs":1000}\n');
+  expect(late.sink.frames.at(-1)).toBe('retry: 2000\nevent: drain\ndata: {"reconnectInMs":2000}\n');
   expect(late.sink.ended).toBe(true);
   expect(await channel.from("n", [1])).toBe(0);
   expect(clock.pending).toBe(0);

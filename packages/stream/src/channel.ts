@@ -182,13 +182,8 @@ export class Channel {
         options.onClose?.(report);
       },
     });
-    if (this.#draining) {
-      // Not 503: a browser's EventSource would never come back.
-      const { reconnectMs: retry } = this.#bounds;
-      const data = JSON.stringify({ reconnectInMs: retry });
-      session.write(toFrameBytes(encodeFrame({ retry, event: "drain", data })));
-      session.end("drain");
-    } else if (!closed) {
+    // While draining the engine has sent it away at once. Not 503: a browser's EventSource would never come back.
+    if (!closed && session.open) {
       this.#sinks.add(sink);
       if (this.#batches > 0) sink.cork();
       const gate = new Gate({

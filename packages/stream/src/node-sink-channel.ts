@@ -4,7 +4,8 @@
  */
 import { Channel, eventStreamHeaders, type Connection, type ConnectOptions } from "./channel.js";
 import type { ChannelOptions } from "./channel-options.js";
-import { nodeSink, type NodeResponse } from "./node-sink.js";
+import { nodeSink } from "./node-sink.js";
+import type { NodeResponse } from "./node-sink-close.js";
 
 /** What is asked of a request: Node's own, HTTP/1.1 or HTTP/2, and what frameworks make of them. */
 export interface NodeRequest {

@@ -30,7 +30,7 @@ test("whatever is appended, the window holds the newest events within both bound
         expect(page.milestones.map(({ position }) => position)).toEqual(
           held.map((_, i) => window.trimmed + i + 1),
         );
-        expect(page).toMatchObject({ done: true, trimmed: window.trimmed });
+        expect([page.done, page.trimmed?.position ?? 0]).toEqual([true, window.trimmed]);
       },
     ),
   );
@@ -46,7 +46,7 @@ test("pages follow one another without a hole, and the last one says that it is"
     done = page.done;
   }
   expect(seen).toEqual(Array.from({ length: 300 }, (_, i) => i + 1));
-  expect(window.page(300)).toEqual({ milestones: [], done: true, trimmed: 0 });
+  expect(window.page(300)).toEqual({ milestones: [], done: true, trimmed: undefined });
 });
 
 test("a milestone out of order is refused", () => {

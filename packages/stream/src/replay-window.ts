@@ -4,7 +4,7 @@
  * Positions are whole numbers from 1 on, without a hole, so a position is found without a search.
  * Called by: `Channel`. Refuses: to outlive the process; a store does that, behind the same gate.
  */
-import type { HistoryPage } from "./gate.js";
+import type { HistoryMark, HistoryPage } from "./gate.js";
 import type { Milestone } from "./record.js";
 
 // Small enough that a reader that has gone costs little, large enough that a page is not a promise for each event.
@@ -18,6 +18,7 @@ export class ReplayWindow {
   #gone = 0;
   #bytes = 0;
   #newest = 0;
+  #trimmed: HistoryMark | undefined;
 
   constructor(bounds: { readonly maxEvents: number; readonly maxBytes: number }) {
     this.#maxEvents = bounds.maxEvents;
@@ -50,7 +51,10 @@ export class ReplayWindow {
     this.#held.push(event);
     this.#bytes += event.frame.byteLength;
     while (this.#held.length - this.#gone > this.#maxEvents || this.#bytes > this.#maxBytes) {
-      this.#bytes -= this.#held[this.#gone]?.frame.byteLength ?? 0;
+      const oldest = this.#held[this.#gone];
+      if (oldest === undefined) break;
+      this.#bytes -= oldest.frame.byteLength;
+      this.#trimmed = { cursor: oldest.cursor, position: oldest.position };
       this.#gone += 1;
     }
     if (this.#gone * 2 > this.#held.length) {
@@ -61,9 +65,8 @@ export class ReplayWindow {
 
   /** The oldest milestones above `after` that are held, a page of them. */
   page(after: number): HistoryPage {
-    const { trimmed } = this;
-    const first = this.#gone + Math.max(0, after - trimmed);
+    const first = this.#gone + Math.max(0, after - this.trimmed);
     const milestones = this.#held.slice(first, first + PAGE_EVENTS);
-    return { milestones, done: first + milestones.length >= this.#held.length, trimmed };
+    return { milestones, done: first + milestones.length >= this.#held.length, trimmed: this.#trimmed };
   }
 }
