@@ -63,13 +63,17 @@ export class NetworkLink {
 
   /** Returns how many packets were dropped. */
   stopDropping(): number {
-    let dropped = 0;
-    for (const [within] of this.#ends()) {
-      const listing = run([...within, "nft", "list", "table", "ip", this.#device]);
-      run([...within, "nft", "delete", "table", "ip", this.#device]);
-      dropped += Number(/packets (\d+)/.exec(listing)?.[1] ?? 0);
-    }
+    const { dropped } = this;
+    for (const [within] of this.#ends()) run([...within, "nft", "delete", "table", "ip", this.#device]);
     return dropped;
+  }
+
+  /** Packets dropped so far. */
+  get dropped(): number {
+    return this.#ends().reduce((sum, [within]) => {
+      const listing = run([...within, "nft", "list", "table", "ip", this.#device]);
+      return sum + Number(/packets (\d+)/.exec(listing)?.[1] ?? 0);
+    }, 0);
   }
 
   /** From the server to the watchers. */
