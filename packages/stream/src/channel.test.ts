@@ -1,7 +1,6 @@
 /**
- * A channel on paper sinks with a clock moved by hand; last, whatever is published, dropped and resumed.
+ * A channel on paper sinks with a clock moved by hand.
  */
-import fc from "fast-check";
 import { expect, test } from "vitest";
 import { Channel, type ConnectOptions } from "./channel.js";
 import type { ChannelOptions } from "./channel-options.js";
@@ -166,6 +165,44 @@ test("a reader that does not read is closed at its bound, and resumes with what 
   expect([...got, ...ids(again.sink).slice(1)]).toEqual(Array.from({ length: 11 }, (_, i) => `e-${i}`));
 });
 
+test("what is published because a connection closed reaches everybody after the event that closed it", async () => {
+  const { channel, connect } = make({ maxQueueBytes: 100 });
+  const one = connect();
+  const slow = connect({
+    onClose: () => {
+      channel.update("seats", "free", 1);
+      channel.publish("left", "slow");
+    },
+  });
+  const two = connect();
+  await settle();
+  slow.sink.stalled = true;
+  channel.publish("n", "x".repeat(100));
+  channel.publish("n", "y");
+  for (const { sink } of [one, two]) {
+    expect(sink.events.slice(1)).toEqual(["n", "n", "free", "left"]);
+    expect(ids(sink)).toEqual(["e-0", "e-1", "e-2", "e-3"]);
+  }
+});
+
+test("an onClose that throws is reported, and costs no other connection the event", async () => {
+  const errors: unknown[] = [];
+  const { channel, connect } = make({ maxQueueBytes: 100, onError: (error) => errors.push(error) });
+  const slow = connect({
+    onClose: () => {
+      throw new Error("broken");
+    },
+  });
+  const other = connect();
+  await settle();
+  slow.sink.stalled = true;
+  channel.publish("n", "x".repeat(100));
+  channel.publish("n", "y");
+  expect(ids(other.sink)).toEqual(["e-0", "e-1", "e-2"]);
+  expect(errors).toEqual([new Error("broken")]);
+  expect(channel.size).toBe(1);
+});
+
 test("each value of an iterable, synchronous or not, is an event", async () => {
   const { channel, connect, clock } = make();
   const { sink } = connect();
@@ -270,103 +307,4 @@ test.each([
   [{ historySize: 5 } as ChannelOptions, "unknown option: got historySize"],
 ])("options %j are refused by name", (options, message) => {
   expect(() => new Channel(options)).toThrow(message);
-});
-
-/** A reader over several connections: it notes what it hears and comes back with its last id, as an EventSource does. */
-class Reader {
-  readonly heard: string[] = [];
-  lastEventId = "";
-  sink = new PaperSink();
-  #read = 0;
-
-  /** Takes what has arrived. */
-  hear(): void {
-    for (const frame of this.sink.frames.slice(this.#read)) {
-      const id = /^id: e-(\d+)$/m.exec(frame)?.[1];
-      const event = /^event: (.*)$/m.exec(frame)?.[1];
-      if (id !== undefined) this.lastEventId = `e-${id}`;
-      if (event === "m") this.heard.push(`m${id}`);
-      if (event === "gap") this.heard.push(`gap${id}`);
-    }
-    this.#read = this.sink.frames.length;
-  }
-
-  /** The connection breaks: what is queued never arrives. */
-  drop(unread: number): void {
-    const lost = this.sink.stalled ? Math.min(unread, this.sink.frames.length - this.#read) : 0;
-    this.sink.frames.length -= lost;
-    this.hear();
-    this.sink.destroy();
-  }
-
-  connect(channel: Channel): void {
-    this.sink = new PaperSink();
-    this.#read = 0;
-    channel.attach(this.sink, { lastEventId: this.lastEventId });
-  }
-}
-
-test("whatever is published, dropped and resumed: every event once and in order, or a gap that covers it", async () => {
-  const step = fc.oneof(
-    {
-      weight: 6,
-      arbitrary: fc.record({ kind: fc.constant("publish" as const), bytes: fc.integer({ min: 0, max: 90 }) }),
-    },
-    {
-      weight: 2,
-      arbitrary: fc.record({ kind: fc.constant("batch" as const), count: fc.integer({ min: 1, max: 12 }) }),
-    },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom(...(["update", "settle"] as const)) }) },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom(...(["stall", "read"] as const)) }) },
-    {
-      weight: 2,
-      arbitrary: fc.record({ kind: fc.constant("drop" as const), unread: fc.integer({ min: 0, max: 5 }) }),
-    },
-  );
-  await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 80 }), async (steps) => {
-      const { channel, clock } = make({ historyEvents: 8, historyBytes: 1_000, maxQueueBytes: 300 });
-      const reader = new Reader();
-      reader.connect(channel);
-      reader.hear(); // who has heard nothing at all begins anew
-      let published = 0;
-      const publish = (bytes: number): void => {
-        channel.publish("m", "x".repeat(bytes), { topic: "t" });
-        published += 1;
-      };
-      for (const taken of steps) {
-        if (taken.kind === "publish") publish(taken.bytes);
-        else if (taken.kind === "batch")
-          channel.batch(() => {
-            for (let i = 0; i < taken.count; i += 1) publish(5);
-          });
-        else if (taken.kind === "update") channel.update("t", "p", published);
-        else if (taken.kind === "settle") await settle();
-        else if (taken.kind === "stall") reader.sink.stalled = true;
-        else if (taken.kind === "read") reader.sink.read();
-        else if (taken.kind === "drop") {
-          reader.drop(taken.unread);
-          reader.connect(channel);
-        }
-        clock.advance(50);
-      }
-      // At the end the reader reads, and comes back as often as it is closed for having been slow.
-      for (let attempt = 0; attempt < 3; attempt += 1) {
-        reader.sink.read();
-        await settle();
-        reader.hear();
-        if (reader.sink.destroyed || reader.sink.ended) reader.connect(channel);
-      }
-      let position = 0;
-      for (const heard of reader.heard) {
-        const [, kind, id] = /^(m|gap)(\d+)$/.exec(heard) ?? [];
-        if (kind === "m") expect(Number(id)).toBe(position + 1);
-        else expect(Number(id)).toBeGreaterThan(position);
-        position = Number(id);
-      }
-      expect(position).toBe(published);
-      expect(channel.size).toBe(1);
-    }),
-    { numRuns: 300 },
-  );
 });

@@ -65,6 +65,7 @@ export class Channel {
   readonly #states = new Map<string, Latest>();
   readonly #sinks = new Set<CorkedSink>();
   readonly #onError: (error: unknown) => void;
+  readonly #outbox: (() => void)[] = [];
   #stateBytes = 0;
   #revision = 0;
   #batches = 0;
@@ -117,7 +118,7 @@ export class Channel {
     this.#revision += 1;
     const value = new Latest(topic, this.#revision, () => frame);
     this.#states.set(topic, value);
-    this.#engine.hub.publishLatest(EVERYBODY, value);
+    this.#sendOut(() => this.#engine.hub.publishLatest(EVERYBODY, value));
   }
 
   /** What is published and updated before `run` returns goes out in as few writes as possible. Not for what takes time. */
@@ -179,7 +180,7 @@ export class Channel {
         closed = true;
         unsubscribe?.();
         this.#sinks.delete(sink);
-        options.onClose?.(report);
+        this.#report(report, options);
       },
     });
     // While draining the engine has sent it away at once. Not 503: a browser's EventSource would never come back.
@@ -222,8 +223,32 @@ export class Channel {
     if (ending) this.#forget(topic);
     const milestone = { topic, position, cursor, frame, ending };
     this.#history.append(milestone); // held first, sent second
-    this.#engine.hub.publishMilestone(EVERYBODY, milestone);
+    this.#sendOut(() => this.#engine.hub.publishMilestone(EVERYBODY, milestone));
     return milestone;
+  }
+
+  /** What an `onClose` publishes waits until everybody has the event that closed it: sent at once it would overtake that event. */
+  #sendOut(send: () => void): void {
+    this.#outbox.push(send);
+    if (this.#outbox.length > 1) return;
+    for (let next = this.#outbox[0]; next !== undefined; next = this.#outbox[0]) {
+      try {
+        next();
+      } catch (error) {
+        this.#onError(error);
+      } finally {
+        this.#outbox.shift();
+      }
+    }
+  }
+
+  #report(report: SessionReport, { onClose }: ConnectOptions): void {
+    try {
+      onClose?.(report);
+    } catch (error) {
+      // It runs in the midst of an event on its way to everybody, who must not miss it for this.
+      this.#onError(error);
+    }
   }
 
   #connection(session: Session): Connection {
