@@ -177,10 +177,10 @@ test("streams pipelined on one connection leave nothing behind when it dies, and
 });
 
 test("streams pipelined on a connection that stays are freed by their age", async () => {
-  const { url, port, holdfast } = await serve({ maxStreamAgeMs: 1_100, heartbeatMs: 1_000 });
+  const { url, port, holdfast, logs } = await serve({ maxStreamAgeMs: 1_100, heartbeatMs: 1_000 });
   const handle = await holdfast.tasks.create({ id: "aged" });
   const socket = pipeline(port, "tasks/aged/stream");
-  await until(() => handle.watchers === PIPELINED);
+  await until(() => logs.filter(({ msg }) => msg === "stream opened").length === PIPELINED);
   await until(() => handle.watchers === 0);
   expect(await metric(url, "streams_open")).toBe(0);
   socket.destroy();
