@@ -7,6 +7,21 @@ import { defineConfig } from "vitest/config";
 
 const packages = fileURLToPath(new URL("packages/", import.meta.url));
 
+const files = ["packages/**/src/**/*.test.ts", "scripts/**/*.test.ts", "web/src/**/*.test.{ts,tsx}"];
+
+// They put false clocks or globals in place: what another file left running would be seen in them.
+const changesGlobals = [
+  "packages/server/src/tasks/{controls,tasks}.test.ts",
+  "packages/server/src/embedding.test.ts",
+  "packages/client/src/{wake,watch-task}.test.ts",
+];
+
+const common = {
+  exclude: ["**/node_modules/**", "**/dist/**"],
+  // Finds what hangs, not what waits its turn on a machine that does much else at once.
+  testTimeout: 20_000,
+};
+
 export default defineConfig({
   resolve: {
     alias: [
@@ -19,11 +34,21 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ["packages/**/src/**/*.test.ts", "scripts/**/*.test.ts", "web/src/**/*.test.{ts,tsx}"],
-    exclude: ["**/node_modules/**", "**/dist/**"],
     // One more than the two cores of a small machine: several cases wait for real deadlines, and cost no CPU meanwhile.
     maxWorkers: 3,
-    // Finds what hangs, not what waits its turn on a machine that does much else at once.
-    testTimeout: 20_000,
+    projects: [
+      {
+        extends: true,
+        // Half of the time went into loading the same modules anew for each file; no test here changes what others see.
+        test: {
+          ...common,
+          name: "unit",
+          include: files,
+          exclude: [...common.exclude, ...changesGlobals],
+          isolate: false,
+        },
+      },
+      { extends: true, test: { ...common, name: "isolated", include: changesGlobals } },
+    ],
   },
 });
