@@ -4,7 +4,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { DelayingProxy } from "./delaying-proxy.js";
-import type { Fault } from "./fault.js";
+import type { Fault, Stage, Struck } from "./fault.js";
 import { monotonicMs } from "./monotonic-clock.js";
 import { NetworkLink } from "./network-link.js";
 
@@ -12,48 +12,44 @@ const LOSS_PERCENT = 5;
 const DELAY_MS = 200;
 const SLOW_BYTES_PER_SECOND = 10_000;
 
+/** A link that carries nothing while it is struck. */
+function severing(strike: (link: NetworkLink) => Promise<Struck>): Stage {
+  const link = new NetworkLink();
+  return {
+    host: link.serverHost,
+    within: link.within,
+    severs: true,
+    strike: async () => await strike(link),
+    cleanUp: () => link.remove(),
+  };
+}
+
 export const LINK_FAULTS: readonly Fault[] = [
   {
     name: "half-open",
     what: ({ holdMs }) =>
       `for ${holdMs / 1_000} s every packet is dropped where it arrives (nftables), both ways: neither side is told`,
     needs: ["link"],
-    stage: ({ form }) => {
-      const link = new NetworkLink();
-      return {
-        host: link.serverHost,
-        within: link.within,
-        severs: true,
-        strike: async () => {
-          link.dropPackets(100);
-          await pause(form.holdMs);
-          const dropped = link.stopDropping();
-          return { liftedAtMs: monotonicMs(), evidence: `${dropped} packets dropped` };
-        },
-        cleanUp: () => link.remove(),
-      };
-    },
+    stage: ({ form }) =>
+      severing(async (link) => {
+        link.dropPackets(100);
+        await pause(form.holdMs);
+        const dropped = link.stopDropping();
+        return { liftedAtMs: monotonicMs(), evidence: `${dropped} packets dropped` };
+      }),
   },
   {
     name: "link down",
     what: ({ holdMs }) =>
       `the watchers' network interface is down for ${holdMs / 1_000} s: they have no route`,
     needs: ["link"],
-    stage: ({ form }) => {
-      const link = new NetworkLink();
-      return {
-        host: link.serverHost,
-        within: link.within,
-        severs: true,
-        strike: async () => {
-          link.setUp(false);
-          await pause(form.holdMs);
-          link.setUp(true);
-          return { liftedAtMs: monotonicMs(), evidence: `down for ${form.holdMs / 1_000} s` };
-        },
-        cleanUp: () => link.remove(),
-      };
-    },
+    stage: ({ form }) =>
+      severing(async (link) => {
+        link.setUp(false);
+        await pause(form.holdMs);
+        link.setUp(true);
+        return { liftedAtMs: monotonicMs(), evidence: `down for ${form.holdMs / 1_000} s` };
+      }),
   },
   {
     name: "loss and delay",

@@ -4,7 +4,7 @@
 import { createHash, randomBytes } from "node:crypto";
 import type { Task } from "@holdfast/protocol";
 import { afterEach, expect, test } from "vitest";
-import { closeServed, json, serve } from "./served.test.kit.js";
+import { closeServed, json, serve, type Served } from "./served.test.kit.js";
 import { BYTES, content, create, problem, task, TUS } from "./upload.test.kit.js";
 
 afterEach(closeServed);
@@ -58,22 +58,30 @@ test("every way to bring bytes ends in the same task with the same bytes", async
   }
 });
 
-test("a tus upload of deferred length is complete when its length is said, not before", async () => {
-  const served = await serve();
-  const made = await fetch(`${served.api}/uploads`, {
+interface DeferredUpload {
+  readonly made: Response;
+  readonly url: string;
+  /** Returns the status. */
+  readonly patch: (offset: number, body: string, headers?: object) => Promise<number>;
+}
+
+async function createDeferred({ api, url: origin }: Served): Promise<DeferredUpload> {
+  const made = await fetch(`${api}/uploads`, {
     method: "POST",
     headers: { ...TUS, "Upload-Defer-Length": "1" },
   });
-  const url = new URL(made.headers.get("location") ?? "", served.url).href;
+  const url = new URL(made.headers.get("location") ?? "", origin).href;
+  const patch: DeferredUpload["patch"] = async (offset, body, more = {}) => {
+    const headers = { ...BYTES, "Upload-Offset": String(offset), ...more };
+    return (await fetch(url, { method: "PATCH", headers, body })).status;
+  };
+  return { made, url, patch };
+}
+
+test("a tus upload of deferred length is complete when its length is said, not before", async () => {
+  const served = await serve();
+  const { url, patch, made } = await createDeferred(served);
   expect(made.headers.get("upload-expires")).toMatch(/ GMT$/);
-  const patch = async (offset: number, body: string, more: object = {}): Promise<number> =>
-    (
-      await fetch(url, {
-        method: "PATCH",
-        headers: { ...BYTES, "Upload-Offset": String(offset), ...more },
-        body,
-      })
-    ).status;
   expect(await patch(0, "abc")).toBe(204);
   const head = await fetch(url, { method: "HEAD", headers: TUS });
   expect([head.headers.get("upload-offset"), head.headers.get("upload-defer-length")]).toEqual(["3", "1"]);
@@ -83,19 +91,7 @@ test("a tus upload of deferred length is complete when its length is said, not b
 
 test("a refused PATCH declares no length, and one that is all there completes", async () => {
   const served = await serve();
-  const made = await fetch(`${served.api}/uploads`, {
-    method: "POST",
-    headers: { ...TUS, "Upload-Defer-Length": "1" },
-  });
-  const url = new URL(made.headers.get("location") ?? "", served.url).href;
-  const patch = async (offset: number, body: string, more: object = {}): Promise<number> =>
-    (
-      await fetch(url, {
-        method: "PATCH",
-        headers: { ...BYTES, "Upload-Offset": String(offset), ...more },
-        body,
-      })
-    ).status;
+  const { url, patch } = await createDeferred(served);
   expect(await patch(0, "abcde")).toBe(204);
   expect(await patch(3, "", { "Upload-Length": "5" })).toBe(409);
   expect(await patch(9, "", { "Upload-Length": "5" })).toBe(409);
