@@ -6,7 +6,7 @@
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { runBounded } from "./bounded-run.mjs";
 import { root } from "./stamp.mjs";
 
@@ -45,6 +45,7 @@ const CHECK_STEPS = [
  * @property {number} seconds
  * @property {number} passed
  * @property {number} failed
+ * @property {readonly string[]} [failures] each failed case: its name and what was wrong
  */
 
 /**
@@ -82,7 +83,9 @@ export async function runStep({ name, command, cases = false }, { maxSeconds, sh
       maxSeconds,
       show,
     });
-    const counted = cases ? countCases(report) : { passed: ok ? 1 : 0, failed: ok ? 0 : 1, note: "" };
+    const counted = cases
+      ? countCases(report)
+      : { passed: ok ? 1 : 0, failed: ok ? 0 : 1, note: "", failures: [] };
     // A run that failed without a failed case (a bound, a crash, an unhandled rejection) must still count as one.
     const failed = ok ? counted.failed : Math.max(1, counted.failed);
     return {
@@ -92,6 +95,7 @@ export async function runStep({ name, command, cases = false }, { maxSeconds, sh
         seconds,
         passed: counted.passed,
         failed,
+        failures: counted.failures,
       },
       output,
     };
@@ -100,17 +104,43 @@ export async function runStep({ name, command, cases = false }, { maxSeconds, sh
   }
 }
 
-/** @param {string} file vitest's JSON report @returns {{ passed: number, failed: number, note: string }} */
+/**
+ * @param {string} file vitest's JSON report
+ * @returns {{ passed: number, failed: number, note: string, failures: readonly string[] }}
+ */
 function countCases(file) {
-  if (!existsSync(file)) return { passed: 0, failed: 1, note: "no report was written" };
+  if (!existsSync(file)) return { passed: 0, failed: 1, note: "no report was written", failures: [] };
   const report = JSON.parse(readFileSync(file, "utf8"));
   const left = report.numPendingTests + report.numTodoTests;
-  if (report.numTotalTests === 0) return { passed: 0, failed: 1, note: "no test was found" };
+  if (report.numTotalTests === 0) return { passed: 0, failed: 1, note: "no test was found", failures: [] };
   return {
     passed: report.numPassedTests,
     failed: report.numFailedTests + left,
     note: `${left} tests skipped`,
+    failures: (report.testResults ?? []).flatMap(describeFailures),
   };
+}
+
+/**
+ * @param {{ name: string, status: string, message: string, assertionResults: readonly { status: string, fullName: string, failureMessages: readonly string[] }[] }} result
+ * @returns {readonly string[]}
+ */
+function describeFailures({ name, status, message, assertionResults }) {
+  const file = relative(root, name);
+  const failures = assertionResults
+    .filter((result) => result.status !== "passed")
+    .map((result) => `${file}: ${result.fullName}\n${firstLines(result.failureMessages.join("\n"))}`);
+  // A file that broke outside its cases, in a hook or on import, has only a message.
+  return status === "failed" && failures.length === 0 ? [`${file}\n${firstLines(message)}`] : failures;
+}
+
+/** @param {string} text @returns {string} indented, the head of a stack being enough to find the place */
+function firstLines(text) {
+  return text
+    .split("\n")
+    .slice(0, 12)
+    .map((line) => `    ${line}`)
+    .join("\n");
 }
 
 /** @param {string} script below node_modules @param {readonly string[]} args @returns {readonly string[]} */

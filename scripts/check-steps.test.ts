@@ -22,6 +22,19 @@ test("cases are counted as the runner reports them", async () => {
   });
 });
 
+test("a failed case, and a file that broke outside its cases, are told by name", async () => {
+  const failed = { status: "failed", fullName: "adds up", failureMessages: ["expected 3 to be 4"] };
+  const passed = { status: "passed", fullName: "subtracts", failureMessages: [] };
+  const testResults = [
+    { name: "sum.test.ts", status: "failed", message: "", assertionResults: [passed, failed] },
+    { name: "hook.test.ts", status: "failed", message: "no such module", assertionResults: [] },
+  ];
+  const { failures = [] } = await runWith({ ...good, numFailedTests: 1, testResults }, 1);
+  expect(failures).toHaveLength(2);
+  expect(failures[0]).toMatch(/sum\.test\.ts: adds up\n +expected 3 to be 4/);
+  expect(failures[1]).toMatch(/hook\.test\.ts\n +no such module/);
+});
+
 test("a skipped case fails the step, and the verdict says so", async () => {
   const outcome = await runWith({ ...good, numPassedTests: 2, numPendingTests: 1 }, 0);
   expect(outcome).toMatchObject({ verdict: "1 tests skipped", passed: 2, failed: 1 });

@@ -55,6 +55,8 @@ for (const { directory, name } of RESULTS) {
 console.log("");
 for (const outcome of outcomes) printOutcome(outcome);
 for (const [name, reason] of leftOut) console.log(`${name.padEnd(24)} left out: ${reason}`);
+for (const { name, failures = [] } of outcomes)
+  for (const failure of failures) console.log(`\nfailed in ${name}: ${failure}`);
 const passed = outcomes.reduce((sum, outcome) => sum + outcome.passed, 0);
 const failed = outcomes.reduce((sum, outcome) => sum + outcome.failed, 0);
 console.log(`\n${passed} passed, ${failed} failed`);
