@@ -2,8 +2,8 @@
  * The life of a busy server, in a process of its own: tasks are made, reported on, watched by all kinds of clients, and end.
  *
  * Each lane runs one task after another. A task is a job with milestones `step 0…n` and an ending, sometimes cancelled or failed, or an upload by tus in
- * two parts. It has four watchers: one that stays, one that is cut off by FIN or RST and resumes by its cursor, one that stops reading
- * for a while, and one that leaves without a word and is not missed. The first three must get every milestone once, in
+ * two parts. It has five watchers: one that stays, one that is cut off by FIN or RST and resumes by its cursor, one that stops reading
+ * for a while, one that polls, and one that leaves without a word and is not missed. The first four must get every milestone once, in
  * order, and the ending; whatever is missing or comes twice is counted. Lanes are paced, so that the load is the same all the time.
  * Beside the lanes: streams that only hear heartbeats and come back whenever the server ends them of age, and some that never read again.
  * Called by: soak.mjs, over IPC.
@@ -31,6 +31,7 @@ const figures = {
   tasks: 0,
   uploads: 0,
   connections: 0,
+  polls: 0,
   resumes: 0,
   resets: 0,
   abandoned: 0,
@@ -151,9 +152,10 @@ async function watch(url, id) {
   const steady = new Watcher(url, id);
   const cut = new Watcher(url, id);
   const slow = new Watcher(url, id);
+  const polling = new Watcher(url, id, "poll");
   const leaving = new Watcher(url, id);
   const giveUpMs = performance.now() + CONNECT_MS;
-  while ([steady, cut, slow, leaving].some((one) => !one.connected) && performance.now() < giveUpMs)
+  while ([steady, cut, slow, polling, leaving].some((one) => !one.connected) && performance.now() < giveUpMs)
     await pause(10);
   return {
     /** @param {number} step */
@@ -168,7 +170,7 @@ async function watch(url, id) {
       slow.resume();
       leaving.leave();
       const untilMs = performance.now() + ENDING_MS;
-      const all = [steady, cut, slow];
+      const all = [steady, cut, slow, polling];
       while (all.some((one) => one.open) && performance.now() < untilMs) await pause(25);
       for (const one of all) one.judge(steps, ending);
     },
@@ -184,12 +186,16 @@ class Watcher {
   #lastEventId;
   #url;
   #id;
+  #transport;
+  /** What the poll before gave, to be told of the progress since. */
+  #rev = "";
   #socket;
 
-  /** @param {string} url @param {string} id */
-  constructor(url, id) {
+  /** @param {string} url @param {string} id @param {"sse" | "poll"} transport */
+  constructor(url, id, transport = "sse") {
     this.#url = url;
     this.#id = id;
+    this.#transport = transport;
     this.#socket = this.#connect();
   }
 
@@ -237,21 +243,25 @@ class Watcher {
   }
 
   #connect() {
-    figures.connections += 1;
+    const polls = this.#transport === "poll";
+    figures[polls ? "polls" : "connections"] += 1;
     return new SseSocket({
       url: this.#url,
-      path: `/api/v1/tasks/${this.#id}/stream`,
+      path: `/api/v1/tasks/${this.#id}/stream${polls ? `?transport=poll&wait=2${this.#rev}` : ""}`,
       ...(this.#lastEventId !== undefined && { lastEventId: this.#lastEventId }),
       onFrame: ({ event, id, data }) => {
         if (id !== undefined) this.#lastEventId = id;
         this.connected = true;
         if (event === "step") this.#seen.push(`step${JSON.parse(data).data}`);
         else if (event === "complete" || event === "failed" || event === "cancelled") this.#seen.push(event);
+        else if (polls && event === "heartbeat")
+          this.#rev = `&rev=${encodeURIComponent(JSON.parse(data).rev)}`;
       },
       onEnd: (end) => {
         if (!this.open) return;
         const heard = this.#seen.some((one) => !one.startsWith("step"));
         if (heard || (end.kind === "refused" && end.status === 204)) this.open = false;
+        else if (polls && end.kind === "ended") this.#socket = this.#connect();
         else setTimeout(() => this.#comeBack(), 100);
       },
     });
