@@ -60,6 +60,12 @@ test("what is wrong is named by its pointer", () => {
   expect(refusedField(new NdjsonLines([]))).toBe("");
 });
 
+test("who sends several in an array is told how several are sent", () => {
+  expect(() => parseReports([{ type: "ping" }])).toThrow(
+    /got an array; send several as application\/x-ndjson/,
+  );
+});
+
 test("names that the stream or EventSource uses itself are refused", () => {
   const names = [
     "connected",

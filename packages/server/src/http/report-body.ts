@@ -19,6 +19,12 @@ type Fields = { readonly [key: string]: unknown };
 type Common = { readonly attempt?: number; readonly leaseSeconds?: number };
 
 export function parseReports(body: unknown): readonly Report[] {
+  if (Array.isArray(body)) {
+    throw invalidField(
+      "",
+      `must be one report, an object: got an array; send several as application/x-ndjson, one a line, 1 to ${MAX_REPORTS}`,
+    );
+  }
   if (!(body instanceof NdjsonLines)) return [parseReport(body, "")];
   const { values } = body;
   if (values.length === 0 || values.length > MAX_REPORTS) {
