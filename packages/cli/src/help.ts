@@ -16,6 +16,7 @@ export const USAGE: string = `Usage: holdfast <command> [flags]
 
 Commands
   serve      receive uploads and stream their progress
+  doctor     find out what breaks a stream
   token      make an access token
   help       show this, or the help of a command
   version    show the version

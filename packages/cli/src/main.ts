@@ -18,6 +18,10 @@ const COMMANDS: { readonly [name: string]: Command } = {
     help: serveHelp,
     run: async (args, io) => (await import("./serve.js")).serve(args, io),
   },
+  doctor: {
+    help: async () => (await import("./doctor/command.js")).doctorHelp(),
+    run: async (args, io) => (await import("./doctor/command.js")).doctor(args, io),
+  },
   token: {
     help: async () => (await import("./token.js")).tokenHelp(),
     run: async (args, io) => (await import("./token.js")).token(args, io),

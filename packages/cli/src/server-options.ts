@@ -36,6 +36,7 @@ export function toServerOptions(
     corsOrigins: settings["cors-origin"],
     authSecret: settings["auth-secret"],
     insecure: settings.insecure,
+    probe: settings.probe,
     ...rest,
   };
 }

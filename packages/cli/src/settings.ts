@@ -48,6 +48,7 @@ export interface Settings {
   readonly "cors-origin": readonly string[];
   readonly "auth-secret": string | null;
   readonly insecure: boolean;
+  readonly probe: boolean;
   readonly "log-level": LogLevel;
 }
 
@@ -192,6 +193,11 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     kind: boolean(),
     standard: false,
     help: "Listen beyond loopback although anybody may do anything.",
+  },
+  probe: {
+    kind: boolean(),
+    standard: false,
+    help: "Routes below /api/v1/probe by which holdfast doctor measures the way between.",
   },
   "log-level": { kind: choice(LOG_LEVELS), standard: "info", help: "Least level that is logged." },
 };

@@ -69,6 +69,8 @@ export interface HoldfastSettings {
   readonly authorize: Authorize | null;
   /** Listen beyond loopback without `authSecret` or `authorize`. */
   readonly insecure: boolean;
+  /** Routes by which a doctor measures the way to its clients. */
+  readonly probe: boolean;
   /** Undefined: silent. */
   readonly logger: Logger | undefined;
   /** Directory of the built page; null: no page. */
@@ -131,6 +133,7 @@ const CHECKS: {
   authSecret: [null, nullable(secret)],
   authorize: [null, nullable(authorizeFunction)],
   insecure: [false, boolean],
+  probe: [false, boolean],
   logger: [undefined, (value) => (value === undefined ? undefined : shaped<Logger>("info")(value, "logger"))],
   pageDir: [null, nullable(text)],
   store: [null, nullable(shaped<Store>("commit"))],

@@ -27,6 +27,7 @@ import { addJsonParsers } from "./json-body.js";
 import { addOperationsRoutes } from "./operations-routes.js";
 import { addOriginGuard } from "./origin-guard.js";
 import { addPageRoutes } from "./page-routes.js";
+import { addProbeRoutes } from "./probe-routes.js";
 import { problemHeaders, toHoldfastError, toProblem } from "./problem.js";
 import { addRequestLog } from "./request-log.js";
 import type { RouteContext } from "./route-context.js";
@@ -109,6 +110,8 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
     },
     { prefix: `${basePath}/api/v1` },
   );
+  if (settings.probe)
+    await app.register(async (scope) => addProbeRoutes(scope), { prefix: `${basePath}/api/v1` });
   if (uploads !== undefined) await app.register(uploads, { prefix: `${basePath}/api/v1` });
   await app.register(async (scope) => addOperationsRoutes(scope, context), { prefix: basePath });
   const { pageDir } = settings;
