@@ -19,6 +19,8 @@ export default defineConfig({
       { test: { ...suite, name: "big", include: ["e2e/big/*.test.ts"], testTimeout: 5 * MINUTE_MS } },
       { test: { ...suite, name: "clients", include: ["e2e/clients/*.test.ts"] } },
       { test: { ...suite, name: "browser", include: ["e2e/browser/*.test.ts"], testTimeout: 3 * MINUTE_MS } },
+      // Each case waits far more than it works.
+      { test: { ...suite, name: "doctor", include: ["e2e/doctor/*.test.ts"], maxConcurrency: 8 } },
       // The matrix itself is the longest of these; each cell is bounded by the run.
       { test: { ...suite, name: "faults", include: ["e2e/faults/*.test.ts"], testTimeout: 20 * MINUTE_MS } },
       { test: { ...suite, name: "plain", include: ["e2e/plain/*.test.ts"] } },

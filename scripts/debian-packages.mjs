@@ -8,15 +8,19 @@ import { delimiter, join } from "node:path";
 
 /** Package → a command that it brings. */
 const COMMANDS = {
+  apache2: "apache2",
   "apache2-utils": "ab",
   chromium: "chromium",
   curl: "curl",
   faketime: "faketime",
+  haproxy: "haproxy",
   "firefox-esr": "firefox-esr",
   iproute2: "tc",
+  lighttpd: "lighttpd",
   nftables: "nft",
   "nginx-light": "nginx",
   openssl: "openssl",
+  varnish: "varnishd",
 };
 
 /** @typedef {keyof typeof COMMANDS} DebianPackage */

@@ -25,6 +25,7 @@ const E2E_PROJECTS = [
   ["plain", ["curl", "apache2-utils"], 5],
   ["clients", [], 2],
   ["faults", ["iproute2", "nftables", "faketime"], 5],
+  ["doctor", ["apache2", "haproxy", "lighttpd", "nginx-light", "varnish"], 4],
   ["browser", ["chromium", "firefox-esr"], 5],
 ];
 

@@ -49,7 +49,8 @@ const noResponse: Rule = ({ connection, plain }) =>
         effect: "The browser waits, and shows nothing.",
         fix: [
           "the origin: send status and headers at once, then a first event or comment",
-          "nginx: proxy_buffering off; with the header X-Accel-Buffering: no from the origin",
+          "nginx: proxy_buffering off; proxy_http_version 1.1; or the header X-Accel-Buffering: no from the origin",
+          "lighttpd: server.stream-response-body = 2",
         ],
       };
 

@@ -33,7 +33,7 @@ const TELLING = [
 ] as const;
 
 /** Headers that name a product. */
-export function toEvidence(headers: { readonly [name: string]: string } | undefined): string | undefined {
+function toEvidence(headers: { readonly [name: string]: string } | undefined): string | undefined {
   const lines = TELLING.flatMap((name) =>
     headers?.[name] === undefined ? [] : [`${name}: ${headers[name]}`],
   );

@@ -102,16 +102,21 @@ const cacheable: Rule = ({ plain }) => {
 
 const compressed: Rule = ({ plain, compressible }) => {
   const response = toStream(compressible);
-  const encoding = response?.headers["content-encoding"];
-  if (response === undefined || encoding === undefined || encoding === "identity") return undefined;
-  const first = response.events[0]?.atMs;
-  const plainFirst = toStream(plain)?.events[0]?.atMs;
-  const late = plainFirst !== undefined && (first === undefined || first > plainFirst + LATE_MS);
+  const uncompressed = toStream(plain);
+  const encoding = response?.headers["content-encoding"] ?? "identity";
+  const silent =
+    compressible !== undefined && !("status" in compressible) && compressible.code === "NO_HEADERS";
+  if (uncompressed === undefined || (encoding === "identity" && !silent)) return undefined;
+  const first = response?.events[0]?.atMs;
+  const plainFirst = uncompressed.events[0]?.atMs;
+  const late = silent || (plainFirst !== undefined && (first === undefined || first > plainFirst + LATE_MS));
+  const came = first === undefined ? "no event came" : `its first event came after ${showMs(first)}`;
+  const cameHere = plainFirst === undefined ? "none either" : `one after ${showMs(plainFirst)}`;
   return {
     id: late ? "compression-holds-back" : "compressed",
     severity: late ? "fault" : "note",
-    seen: `with Accept-Encoding: gzip, br the stream comes as ${encoding}; its first event ${first === undefined ? "did not come" : `after ${showMs(first)}`}, uncompressed ${plainFirst === undefined ? "none came either" : `after ${showMs(plainFirst)}`}`,
-    ...withEvidence(response.headers),
+    seen: `with Accept-Encoding: gzip, br ${silent ? "no header came" : `the stream comes as ${encoding} and ${came}`}; without, ${cameHere}`,
+    ...withEvidence(response?.headers),
     effect: late
       ? "A compressor waits until its block is full: events come late or at the end."
       : "It costs CPU for each connection, and each event must be flushed by hand; here it is.",
@@ -186,6 +191,7 @@ const mute: Rule = ({ plain, watchedMs }) => {
     effect: "The page believes that it is connected and hears nothing, ever.",
     fix: [
       "ask the origin itself, past the proxy: if events come, it is the proxy",
+      "nginx: proxy_buffering off; proxy_http_version 1.1;",
       "lighttpd: server.stream-response-body = 2",
       "the origin: X-Accel-Buffering: no, Cache-Control: no-store, no-transform, a first event at once and a heartbeat every 10 s",
     ],
