@@ -18,8 +18,10 @@ const changesGlobals = [
 
 const common = {
   exclude: ["**/node_modules/**", "**/dist/**"],
-  // Finds what hangs, not what waits its turn on a machine that does much else at once.
+  // They find what hangs, not what waits its turn on a machine that does much else at once.
   testTimeout: 20_000,
+  hookTimeout: 20_000,
+  expect: { poll: { timeout: 15_000 } },
 };
 
 export default defineConfig({

@@ -28,7 +28,7 @@ class FakeProcess implements CommandIo {
   /** Waits for a log line with a URL. */
   async url(): Promise<string> {
     const found = (): string | undefined => this.out.split("\n").find((line) => line.includes('"url"'));
-    const line = await vi.waitUntil(found, { timeout: 10_000, interval: 5 });
+    const line = await vi.waitUntil(found, { timeout: 15_000, interval: 5 });
     return String((JSON.parse(line) as { url: unknown }).url);
   }
 }
@@ -76,8 +76,11 @@ test("a second signal ends the process at once with 1", async () => {
 });
 
 test("a signal during the start is not lost", async () => {
+  const listening = new Promise<void>((resolve) => {
+    io.signals.on("newListener", (name) => void (name === "SIGTERM" && resolve()));
+  });
   const code = serveOn();
-  await vi.waitUntil(() => io.signals.listenerCount("SIGTERM") > 0);
+  await listening;
   io.signals.emit("SIGTERM");
   expect(await code).toBe(0);
 });

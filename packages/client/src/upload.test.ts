@@ -280,7 +280,7 @@ describe("after a reload", () => {
     server.onBytes = () => before.pause();
     await reached(before, "paused");
     server.onBytes = () => undefined;
-    await vi.waitFor(() => expect(storage.kept.size).toBe(1));
+    await expect.poll(() => storage.kept.size).toBe(1);
     // Another page: the module remembers nothing.
     vi.resetModules();
     const reloaded = await import("./upload.js");
@@ -296,7 +296,7 @@ describe("after a reload", () => {
     const first = send({ storage });
     await first.id;
     first.pause();
-    await vi.waitFor(() => expect(storage.kept.size).toBe(1));
+    await expect.poll(() => storage.kept.size).toBe(1);
     const [entry] = storage.kept.values();
     storage.kept.clear();
     if (entry !== undefined) {

@@ -69,7 +69,7 @@ async function readBytes(payload: IncomingMessage, timeoutMs: number): Promise<B
   return await new Promise((resolve, reject) => {
     const settle = (error?: Error): void => {
       clearTimeout(timer);
-      payload.off("data", take).off("end", settle).off("error", settle).off("close", cut);
+      payload.off("data", take).off("end", settle).off("error", cut).off("close", cut);
       if (error === undefined) return resolve(Buffer.concat(chunks));
       payload.on("error", () => undefined); // the request is answered; a late error of its stream tells nothing more
       payload.resume(); // what still comes is dropped, so that the answer gets through
@@ -80,15 +80,16 @@ async function readBytes(payload: IncomingMessage, timeoutMs: number): Promise<B
       if (bytes > MAX_JSON_BYTES) settle(tooLarge());
       else chunks.push(chunk);
     };
-    const cut = (): void =>
-      settle(new HoldfastError("INVALID_REQUEST", "the client left before its body had ended"));
+    // A request's stream knows no other error than that its peer has gone.
+    const cut = (cause?: Error): void =>
+      settle(new HoldfastError("INVALID_REQUEST", "the client left before its body had ended", { cause }));
     // One deadline for the whole body: a megabyte that trickles in byte by byte is an attack, not a slow link.
     const timer = setTimeout(() => {
       settle(
         new HoldfastError("INVALID_REQUEST", `the body did not arrive within ${timeoutMs} ms (read-timeout)`),
       );
     }, timeoutMs);
-    payload.on("data", take).on("end", settle).on("error", settle).on("close", cut);
+    payload.on("data", take).on("end", settle).on("error", cut).on("close", cut);
   });
 }
 

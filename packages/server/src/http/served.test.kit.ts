@@ -54,24 +54,24 @@ export async function closeServed(): Promise<void> {
   await Promise.all(closing);
 }
 
-/** Sends the text as it is and returns all that came back until the other side closed, or the time was over. */
-export async function talk(
-  port: number,
-  sent: string | Uint8Array,
-  untilMs = 3_000,
-): Promise<{ text: string; closed: boolean }> {
+/** The head of an answer is there. */
+export const HEAD: RegExp = /\r\n\r\n/;
+
+/** Sends the text as it is and returns all that came back until the other side closed, or until that matches `enough`. */
+export async function talk(port: number, sent: string | Uint8Array, enough?: RegExp): Promise<string> {
   return await new Promise((resolve) => {
-    const chunks: Buffer[] = [];
+    let text = "";
     const socket = connect(port, "127.0.0.1", () => void socket.write(sent));
-    const settle = (closed: boolean): void => {
-      clearTimeout(timer);
+    const settle = (): void => {
       socket.destroy();
-      resolve({ text: Buffer.concat(chunks).toString("latin1"), closed });
+      resolve(text);
     };
-    const timer = setTimeout(() => settle(false), untilMs);
-    socket.on("data", (chunk: Buffer) => void chunks.push(chunk));
-    socket.on("error", () => settle(true));
-    socket.on("close", () => settle(true));
+    socket.setEncoding("latin1").on("data", (chunk: string) => {
+      text += chunk;
+      if (enough?.test(text) === true) settle();
+    });
+    socket.on("error", settle);
+    socket.on("close", settle);
   });
 }
 
@@ -85,10 +85,14 @@ export function json(method: string, body: unknown, headers: JsonRequest["header
   return { method, headers: { "Content-Type": "application/json", ...headers }, body: JSON.stringify(body) };
 }
 
-/** Waits for what another part of the process is about to do; fails after 3 s. */
-export async function until(condition: () => boolean): Promise<void> {
-  const deadlineMs = performance.now() + 3_000;
-  while (!condition()) {
+// Within the time of a test, so that what was waited for is named.
+const PATIENCE_MS = 15_000;
+
+/** Waits for what another part of the process is about to do; fails after 15 s. */
+export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + PATIENCE_MS;
+  // oxlint-disable-next-line no-await-in-loop -- asked again and again
+  while (!(await condition())) {
     if (performance.now() > deadlineMs) throw new Error(`waited in vain for ${condition.toString()}`);
     await new Promise((resolve) => void setTimeout(resolve, 5));
   }

@@ -7,10 +7,10 @@ afterEach(closeServed);
 test("a stream has exactly the headers of the wire, and its first event in the first write", async () => {
   const { port, holdfast } = await serve();
   await holdfast.tasks.create({ id: "one" });
-  const { text } = await talk(
+  const text = await talk(
     port,
     "GET /api/v1/tasks/one/stream HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nAccept-Encoding: gzip\r\n\r\n",
-    200,
+    /\r\n\r\n[^]*\n\n/,
   );
   const [head = "", body = ""] = text.split("\r\n\r\n", 2);
   const [first, ...headers] = head.split("\r\n");
@@ -56,7 +56,7 @@ test("a Last-Event-ID is read as UTF-8, and one that is too long is a foreign cu
   await (await holdfast.tasks.create({ id: "over" })).complete();
   const ask = async (id: string): Promise<string> => {
     const head = `GET /api/v1/tasks/over/stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\nLast-Event-ID: ${id}\r\n\r\n`;
-    return Buffer.from((await talk(port, Buffer.from(head, "utf8"))).text, "latin1").toString("utf8");
+    return Buffer.from(await talk(port, Buffer.from(head, "utf8")), "latin1").toString("utf8");
   };
   expect(await ask("größe-π")).toContain('"from":"größe-π"');
   expect(await ask("x".repeat(4_000))).toContain(`"from":"${"x".repeat(128)}"`);
@@ -157,7 +157,9 @@ async function metric(url: string, name: string): Promise<number> {
 
 test("streams pipelined on one connection leave nothing behind when it dies, and no listener too many", async () => {
   const warned: Error[] = [];
-  const hear = (warning: Error): void => void warned.push(warning);
+  const hear = (warning: Error): void => {
+    if (warning.name === "MaxListenersExceededWarning") warned.push(warning);
+  };
   process.on("warning", hear);
   const { url, port, holdfast, logs } = await serve();
   const handle = await holdfast.tasks.create({ id: "piped" });

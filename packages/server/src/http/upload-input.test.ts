@@ -3,7 +3,7 @@
  */
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
-import { closeServed, json, serve, talk } from "./served.test.kit.js";
+import { closeServed, HEAD, json, serve, talk } from "./served.test.kit.js";
 import { begin, BYTES, create, problem, task, TUS } from "./upload.test.kit.js";
 
 afterEach(closeServed);
@@ -91,7 +91,7 @@ test("a huge body that is refused is not read for long, and its client gets the 
     expect(answer).toMatch(/^HTTP\/1.1 4\d\d /);
     expect(answer).toMatch(/tus-resumable: 1.0.0/i);
   }
-}, 10_000);
+});
 
 const wrong: readonly [string, RequestInit & { path?: string }, number][] = [
   ["no length", { method: "POST", headers: TUS }, 400],
@@ -258,9 +258,9 @@ test.each([
   const served = await serve({ readTimeoutMs: 100 });
   const head =
     "POST /api/v1/uploads HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n";
-  const answer = await talk(served.port, `${head}Content-Length: 9999\r\n\r\n${text}`, 1_000);
-  expect(answer.text).toMatch(/^HTTP\/1.1 400 /);
-  expect(answer.text).toContain("read-timeout");
+  const answer = await talk(served.port, `${head}Content-Length: 9999\r\n\r\n${text}`, HEAD);
+  expect(answer).toMatch(/^HTTP\/1.1 400 /);
+  expect(answer).toContain("read-timeout");
 });
 
 test("what would weigh on every stream, or nests without bound, is refused with the bound", async () => {

@@ -4,7 +4,7 @@
 import { connect, type Socket } from "node:net";
 import type { Task } from "@holdfast/protocol";
 import { expect } from "vitest";
-import { json, type Served } from "./served.test.kit.js";
+import { json, until, type Served } from "./served.test.kit.js";
 
 export const TUS: Record<string, string> = { "Tus-Resumable": "1.0.0" };
 export const BYTES: Record<string, string> = { ...TUS, "Content-Type": "application/offset+octet-stream" };
@@ -44,18 +44,10 @@ export async function begin(served: Served, head: string): Promise<Socket> {
 }
 
 export async function ended(served: Served, id: string): Promise<Task> {
-  for (let i = 0; i < 600; i += 1) {
-    const seen = await task(served, id);
-    if (seen.endedAt !== null) return seen;
-    await new Promise<void>((resolve) => void setTimeout(resolve, 5));
-  }
+  await until(async () => (await task(served, id)).endedAt !== null);
   return await task(served, id);
 }
 
 export async function stored(served: Served, id: string, bytes: number): Promise<void> {
-  for (let i = 0; i < 600; i += 1) {
-    if ((await task(served, id)).uploaded === bytes) return;
-    await new Promise<void>((resolve) => void setTimeout(resolve, 5));
-  }
-  expect((await task(served, id)).uploaded).toBe(bytes);
+  await until(async () => (await task(served, id)).uploaded === bytes);
 }

@@ -3,7 +3,7 @@
  */
 import { existsSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { PassThrough } from "node:stream";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { FileBlobStore } from "../blobs/file-blob-store.js";
 import { settled } from "../testing/service.js";
 import { bytes, create, useUploads } from "./uploads.test.kit.js";
@@ -145,7 +145,7 @@ test("a client that left before its bytes were taken is not waited for", async (
     uploads.take(row.id, bytes("0123456789", { ...gone, kind: "one-shot", length: null })),
   ).rejects.toMatchObject({ code: "INVALID_REQUEST" });
   expect((await fixture.service.tasks.read(row.id)).error).toMatchObject({ code: "UPLOAD_INCOMPLETE" });
-  await vi.waitFor(() => expect(uploads.locks.size).toBe(0));
+  await expect.poll(() => uploads.locks.size).toBe(0);
 });
 
 test("a request at an offset that can't be right does not stop the writer", async () => {
@@ -222,7 +222,7 @@ test("whoever fails an upload, its bytes go", async () => {
   const failed = { type: "fail", code: "BAD_FILE", message: "no video in it", retryable: false } as const;
   await fixture.service.tasks.command(worked.id, { type: "report", report: failed });
   await settled();
-  await vi.waitFor(() =>
-    expect([existsSync(fixture.path(expired)), existsSync(fixture.path(worked))]).toEqual([false, false]),
-  );
+  await expect
+    .poll(() => [existsSync(fixture.path(expired)), existsSync(fixture.path(worked))])
+    .toEqual([false, false]);
 });
