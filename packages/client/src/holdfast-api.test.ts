@@ -1,20 +1,23 @@
 import { text } from "node:stream/consumers";
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { HoldfastApi, type HoldfastApiOptions } from "./holdfast-api.js";
-import { LocalServer, problem, status, stream, type Answer } from "./node-local-server.test.kit.js";
+import {
+  problem,
+  status,
+  stream,
+  useServers,
+  type Answer,
+  type LocalServer,
+} from "./node-local-server.test.kit.js";
 import { task } from "./task.test.kit.js";
 
-const servers: LocalServer[] = [];
-afterEach(async () => {
-  for (const server of servers.splice(0)) await server.stop();
-});
+const { serve } = useServers();
 
 async function api(
   options: HoldfastApiOptions,
   ...answers: readonly Answer[]
 ): Promise<{ server: LocalServer; api: HoldfastApi }> {
-  const server = await LocalServer.start(...answers);
-  servers.push(server);
+  const server = await serve(...answers);
   return { server, api: new HoldfastApi({ baseUrl: `${server.url}/base/`, ...options }) };
 }
 
@@ -76,7 +79,6 @@ test("a signal aborts, a dead port is NETWORK, a page of HTML is no task", async
   await expect(client.task("t1")).rejects.toMatchObject({ code: "BAD_RESPONSE" });
   const { server, api: dead } = await api({}, status(204));
   await server.stop();
-  servers.pop();
   await expect(dead.task("t1")).rejects.toMatchObject({ code: "NETWORK" });
 });
 

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
+import { afterEach } from "vitest";
 
 /** One request's answer. The index counts requests from 0. */
 export type Answer = (
@@ -46,6 +47,41 @@ export class LocalServer {
     this.#server.closeAllConnections();
     await closed;
   }
+}
+
+export interface Opened {
+  /** A server with these answers, until the test is over. */
+  readonly serve: (...answers: readonly Answer[]) => Promise<LocalServer>;
+  /** Calls back when the test is over, what was opened last first. */
+  readonly release: (run: () => unknown) => void;
+}
+
+/** Registers its hook in the file that calls it. */
+export function useServers(): Opened {
+  const releases: (() => unknown)[] = [];
+  afterEach(async () => {
+    for (const run of releases.splice(0).toReversed()) await run();
+  });
+  return {
+    async serve(...answers) {
+      const server = await LocalServer.start(...answers);
+      releases.push(() => server.stop());
+      return server;
+    },
+    release: (run) => void releases.push(run),
+  };
+}
+
+/** A fetch that is answered with a stream of these chunks, each read on its own, which then stays open. */
+export function chunked(...chunks: readonly (string | Uint8Array)[]): typeof fetch {
+  return () => {
+    const body = new ReadableStream({
+      start(controller) {
+        for (const chunk of chunks) controller.enqueue(Buffer.from(chunk));
+      },
+    });
+    return Promise.resolve(new Response(body, { headers: { "Content-Type": "text/event-stream" } }));
+  };
 }
 
 /** A stream that begins with these bytes and stays open. */

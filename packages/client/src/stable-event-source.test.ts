@@ -1,30 +1,21 @@
 import { createServer, type Socket } from "node:net";
-import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { SYSTEM_ENVIRONMENT } from "./environment.js";
+import { ManualEnvironment } from "./manual-environment.test.kit.js";
 import {
+  chunked,
   endedStream,
   frame,
-  LocalServer,
   problem,
   status,
   stream,
-  type Answer,
+  useServers,
 } from "./node-local-server.test.kit.js";
 import { StableEventSource } from "./stable-event-source.js";
 import type { StreamErrorEvent } from "./stream-event.js";
 import { INTERNALS, type StableEventSourceOptions } from "./stream-options.js";
 
-const releases: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const release of releases.splice(0).toReversed()) await release();
-});
-
-async function serve(...answers: readonly Answer[]): Promise<LocalServer> {
-  const server = await LocalServer.start(...answers);
-  releases.push(() => server.stop());
-  return server;
-}
+const { serve, release } = useServers();
 
 /** Retries at once, so that no test waits for a backoff; `random: 1` would be the longest. */
 function open(url: string, options: StableEventSourceOptions = {}, random = 0): StableEventSource {
@@ -32,7 +23,7 @@ function open(url: string, options: StableEventSourceOptions = {}, random = 0): 
     ...options,
     [INTERNALS]: { environment: { ...SYSTEM_ENVIRONMENT, random: () => random } },
   });
-  releases.push(() => source.close());
+  release(() => source.close());
   return source;
 }
 
@@ -89,15 +80,9 @@ describe("the EventSource interface", () => {
   });
 
   test("a CRLF split over two chunks loses no event", async () => {
-    const server = await serve(async (_request, response) => {
-      response.writeHead(200, { "Content-Type": "text/event-stream" });
-      for (const part of ["data: a\r", "\n\r", "\ndata: b\r\n", "\r\n"]) {
-        response.write(part);
-        // One chunk a packet: what is written in one turn would arrive as one.
-        await sleep(5);
-      }
+    const source = open("http://holdfast.test/", {
+      fetch: chunked("data: a\r", "\n\r", "\ndata: b\r\n", "\r\n"),
     });
-    const source = open(server.url);
     const seen: string[] = [];
     source.addEventListener("message", ({ data }) => void seen.push(data));
     await next(source, "message", 2);
@@ -106,13 +91,10 @@ describe("the EventSource interface", () => {
 
   test("UTF-8 cut within a character arrives whole", async () => {
     const bytes = Buffer.from("data: 进度 ✓\n\n");
-    const server = await serve(async (_request, response) => {
-      response.writeHead(200, { "Content-Type": "text/event-stream" });
-      response.write(bytes.subarray(0, 7));
-      await sleep(5);
-      response.write(bytes.subarray(7));
+    const source = open("http://holdfast.test/", {
+      fetch: chunked(bytes.subarray(0, 7), bytes.subarray(7)),
     });
-    expect((await next<MessageEvent>(open(server.url), "message")).data).toBe("进度 ✓");
+    expect((await next<MessageEvent>(source, "message")).data).toBe("进度 ✓");
   });
 });
 
@@ -137,10 +119,10 @@ describe("coming back", () => {
     await new Promise<void>((resolve) => {
       mute.listen(0, "127.0.0.1", resolve);
     });
-    releases.push(() => new Promise((resolve) => mute.close(resolve)));
+    release(() => new Promise((resolve) => mute.close(resolve)));
     const address = mute.address();
     const port = typeof address === "object" ? address?.port : undefined;
-    const source = open(`http://127.0.0.1:${port}/`, { connectTimeout: 100, maxRetries: 2 });
+    const source = open(`http://127.0.0.1:${port}/`, { maxRetries: 2 });
     expect(await closedFor(source)).toMatchObject({ reason: "retries-exhausted", terminal: true });
     expect(accepted).toBeGreaterThanOrEqual(3);
   });
@@ -172,16 +154,31 @@ describe("coming back", () => {
   });
 
   test("any byte feeds the watchdog, a comment too", async () => {
-    const server = await serve(async (_request, response) => {
-      response.writeHead(200, { "Content-Type": "text/event-stream" });
-      for (let i = 0; i < 10; i++) {
-        response.write(":\n");
-        await sleep(40);
-      }
-      response.write("data: alive\n\n");
+    const environment = new ManualEnvironment();
+    let send = (_comment: string): void => undefined;
+    const body = new ReadableStream({
+      start(controller) {
+        send = (comment) => controller.enqueue(Buffer.from(comment));
+      },
     });
-    await next(open(server.url, { heartbeatTimeout: 300 }), "message");
-    expect(server.requests).toHaveLength(1);
+    const answer = new Response(body, { headers: { "Content-Type": "text/event-stream" } });
+    const source = new StableEventSource("http://holdfast.test/", {
+      fetch: () => Promise.resolve(answer),
+      heartbeatTimeout: 300,
+      [INTERNALS]: { environment },
+    });
+    release(() => source.close());
+    await next(source, "open");
+    for (let beats = 0; beats < 10; beats++) {
+      send(":\n");
+      // Read when everything that waits only for promises has run.
+      await new Promise((resolve) => void setImmediate(resolve));
+      environment.advance(299);
+    }
+    expect(source.readyState).toBe(StableEventSource.OPEN);
+    const loss = next<StreamErrorEvent>(source, "error");
+    environment.advance(1);
+    expect(await loss).toMatchObject({ reason: "silence" });
   });
 
   test("HTML under 200 and a wrong content type are retried", async () => {

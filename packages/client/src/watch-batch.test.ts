@@ -1,33 +1,30 @@
 import { text } from "node:stream/consumers";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { SYSTEM_ENVIRONMENT } from "./environment.js";
 import {
   endedStream,
   frame,
-  LocalServer,
   status,
   stream,
+  useServers,
   type Answer,
+  type LocalServer,
 } from "./node-local-server.test.kit.js";
 import { INTERNALS } from "./stream-options.js";
 import { cursor, task, taskId } from "./task.test.kit.js";
 import { watchBatch, watchTasks, type BatchWatch } from "./watch-batch.js";
 import type { WatchOptions } from "./watch-options.js";
 
-const releases: (() => unknown)[] = [];
-afterEach(async () => {
-  for (const release of releases.splice(0).toReversed()) await release();
-});
+const servers = useServers();
 
 async function serve(...answers: readonly Answer[]): Promise<{ server: LocalServer; options: WatchOptions }> {
-  const server = await LocalServer.start(...answers);
-  releases.push(() => server.stop());
+  const server = await servers.serve(...answers);
   const environment = { ...SYSTEM_ENVIRONMENT, random: () => 0 };
   return { server, options: { baseUrl: `${server.url}/api/v1`, [INTERNALS]: { environment } } };
 }
 
 function kept(watch: BatchWatch): BatchWatch {
-  releases.push(() => watch.close());
+  servers.release(() => watch.close());
   return watch;
 }
 

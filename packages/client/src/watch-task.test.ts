@@ -3,11 +3,12 @@ import { SYSTEM_ENVIRONMENT } from "./environment.js";
 import {
   endedStream,
   frame,
-  LocalServer,
   problem,
   status,
   stream,
+  useServers,
   type Answer,
+  type LocalServer,
 } from "./node-local-server.test.kit.js";
 import { INTERNALS } from "./stream-options.js";
 import { cursor, task, taskId } from "./task.test.kit.js";
@@ -15,17 +16,8 @@ import type { WatchEvent } from "./watch-event.js";
 import type { WatchOptions } from "./watch-options.js";
 import { watchTask, type TaskWatch } from "./watch-task.js";
 
-const releases: (() => unknown)[] = [];
-afterEach(async () => {
-  vi.unstubAllGlobals();
-  for (const release of releases.splice(0).toReversed()) await release();
-});
-
-async function serve(...answers: readonly Answer[]): Promise<LocalServer> {
-  const server = await LocalServer.start(...answers);
-  releases.push(() => server.stop());
-  return server;
-}
+const { serve, release } = useServers();
+afterEach(() => void vi.unstubAllGlobals());
 
 function watch(server: LocalServer, options: WatchOptions = {}): TaskWatch {
   const watching = watchTask("t1", {
@@ -33,7 +25,7 @@ function watch(server: LocalServer, options: WatchOptions = {}): TaskWatch {
     ...options,
     [INTERNALS]: { environment: { ...SYSTEM_ENVIRONMENT, random: () => 0 } },
   });
-  releases.push(() => watching.close());
+  release(() => watching.close());
   return watching;
 }
 

@@ -96,6 +96,15 @@ async function settled(): Promise<void> {
   await new Promise<void>((resolve) => void setImmediate(resolve));
 }
 
+/** A poll from the beginning whose reader has stopped reading. */
+async function openStalled(): Promise<{ world: World; sink: PaperSink }> {
+  const world = new World();
+  const { sink } = world.poll({ after: 0 });
+  await settled();
+  sink.stalled = true;
+  return { world, sink };
+}
+
 test("the state that a milestone brings right behind it is in the same answer, also within the interval", async () => {
   const world = new World();
   const { sink } = world.poll({ after: 0 });
@@ -189,10 +198,7 @@ test("a page that is full ends at a milestone, and says nothing of state that it
 });
 
 test("a queue at its bound ends the page cleanly, and what was not written is not counted as sent", async () => {
-  const world = new World();
-  const { sink } = world.poll({ after: 0 });
-  await settled();
-  sink.stalled = true;
+  const { world, sink } = await openStalled();
   for (let count = 0; count < 6; count += 1) world.append(300);
   world.move();
   await settled();
@@ -207,10 +213,7 @@ test("a queue at its bound ends the page cleanly, and what was not written is no
 });
 
 test("state of another topic that a full queue kept back is not said to have been shown", async () => {
-  const world = new World();
-  const { sink } = world.poll({ after: 0 });
-  await settled();
-  sink.stalled = true;
+  const { world, sink } = await openStalled();
   world.revision = 7;
   world.engine.hub.publishLatest(["t"], new Latest("u", 7, () => toFrameBytes("event: u\n\n")));
   world.append(600);
@@ -223,10 +226,7 @@ test("state of another topic that a full queue kept back is not said to have bee
 });
 
 test("state that moves while the reader takes the rest is not said to have been shown", async () => {
-  const world = new World();
-  const { sink } = world.poll({ after: 0 });
-  await settled();
-  sink.stalled = true;
+  const { world, sink } = await openStalled();
   world.append();
   await settled();
   world.move();
@@ -237,10 +237,7 @@ test("state that moves while the reader takes the rest is not said to have been 
 });
 
 test("a reader that has gone ends it, also in the middle of the end", async () => {
-  const world = new World();
-  const { sink } = world.poll({ after: 0 });
-  await settled();
-  sink.stalled = true;
+  const { world, sink } = await openStalled();
   world.append();
   await settled();
   sink.destroy();

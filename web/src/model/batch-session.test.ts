@@ -9,7 +9,7 @@ import {
 import { expect, test } from "vitest";
 import { BatchSession } from "./batch-session.js";
 import { createMemoryStorage } from "./page-storage.js";
-import { createTask } from "./task.test.kit.js";
+import { createTask, OPEN_CONNECTION } from "./task.test.kit.js";
 
 /** A watch that says what the test says. */
 function createWatch(batchId: string) {
@@ -26,14 +26,7 @@ function createWatch(batchId: string) {
     tasks: shown,
     batch: null,
     unavailable: new Map(),
-    connection: {
-      state: "open",
-      reason: "opened",
-      attempt: 0,
-      nextAttemptAt: null,
-      transport: "sse",
-      lastHeartbeatAtMs: null,
-    },
+    connection: OPEN_CONNECTION,
     done,
     subscribe: (listener) => {
       listeners.add(listener);

@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { BatchSession } from "./batch-session.js";
 import { Board } from "./board.js";
 import { createMemoryStorage, type PageStorage } from "./page-storage.js";
-import { createFile, createTask } from "./task.test.kit.js";
+import { createFile, createTask, OPEN_CONNECTION } from "./task.test.kit.js";
 import { FakeHandle } from "./upload-handle.test.kit.js";
 
 function open(tasks: readonly Task[] = [], storage: PageStorage = createMemoryStorage()) {
@@ -22,14 +22,7 @@ function open(tasks: readonly Task[] = [], storage: PageStorage = createMemorySt
       const listeners = new Set<() => void>();
       const watch: Pick<BatchWatch, "tasks" | "connection" | "done" | "subscribe" | "close"> = {
         tasks: new Map(batchId === "batch" ? tasks.map((task) => [task.id, task]) : []),
-        connection: {
-          state: "open",
-          reason: "opened",
-          attempt: 0,
-          nextAttemptAt: null,
-          transport: "sse",
-          lastHeartbeatAtMs: null,
-        },
+        connection: OPEN_CONNECTION,
         done: new Promise((_, reject) => (fail = reject)),
         subscribe: (listener) => {
           listeners.add(listener);

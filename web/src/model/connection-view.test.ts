@@ -2,19 +2,12 @@ import { HoldfastClientError, type ConnectionInfo } from "@holdfast/client";
 import { expect, test } from "vitest";
 import type { SessionState } from "./batch-session.js";
 import { toConnectionView } from "./connection-view.js";
+import { OPEN_CONNECTION } from "./task.test.kit.js";
 
 const NOW = 100_000;
 const watching = (change: Partial<ConnectionInfo>): SessionState => ({
   kind: "watching",
-  connection: {
-    state: "open",
-    reason: "opened",
-    attempt: 0,
-    nextAttemptAt: null,
-    transport: "sse",
-    lastHeartbeatAtMs: null,
-    ...change,
-  },
+  connection: { ...OPEN_CONNECTION, ...change },
 });
 
 test("an open stream is live and tells its transport and the age of the last heartbeat", () => {

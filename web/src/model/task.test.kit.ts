@@ -1,4 +1,4 @@
-import type { BatchId, Cursor, Task, TaskId } from "@holdfast/client";
+import type { BatchId, ConnectionInfo, Cursor, Task, TaskId } from "@holdfast/client";
 
 /** An upload of 100 bytes, 40 of them stored. */
 export function createTask(id: string, change: Partial<Task> = {}): Task {
@@ -30,6 +30,16 @@ export function createTask(id: string, change: Partial<Task> = {}): Task {
     ...change,
   };
 }
+
+/** Of a stream that is open and has brought no heartbeat yet. */
+export const OPEN_CONNECTION: ConnectionInfo = {
+  state: "open",
+  reason: "opened",
+  attempt: 0,
+  nextAttemptAt: null,
+  transport: "sse",
+  lastHeartbeatAtMs: null,
+};
 
 export function createFile(name: string, size = 100, lastModified = 7): File {
   return new File([new Uint8Array(size)], name, { lastModified });
