@@ -37,10 +37,11 @@ export class Intake {
     this.#onStop = () => this.#stop("stopped");
     if (options.stop.aborted) this.#onStop();
     options.stop.addEventListener("abort", this.#onStop, { once: true });
-    // Given up after one to two silences.
+    // Given up after one to two silences. Not read yet, or held back by a slow disk, a client has no chance to be heard.
     this.#timer = setInterval(() => {
-      if (!this.#heard) this.#stop("silent");
-      this.#heard = false;
+      const isRead = this.source.readableFlowing === true;
+      if (!this.#heard && isRead) this.#stop("silent");
+      this.#heard = !isRead;
     }, options.silenceMs).unref();
   }
 

@@ -75,6 +75,22 @@ test("what was stored right before a stall is told, and not only when the next b
   expect(await taking).toMatchObject({ done: 5 });
 });
 
+test("a disk that takes longer to begin than a client may be silent costs no byte that has come", async () => {
+  const files = new FileBlobStore(fixture.directory);
+  const silenceMs = 5;
+  const slow = wrap(files, {
+    append: async (key, source, options) => {
+      for (let silences = 0; silences < 4; silences += 1) {
+        await new Promise((resolve) => void setTimeout(resolve, silenceMs));
+      }
+      return await files.append(key, source, options);
+    },
+  });
+  const uploads = fixture.start(slow, { readTimeoutMs: silenceMs });
+  const row = await create(uploads);
+  expect((await uploads.take(row.id, bytes("0123456789"))).status).toBe("completed");
+});
+
 test("a one-shot that the disk can't hold has failed, and has given its room back", async () => {
   const files = new FileBlobStore(fixture.directory);
   const broken: BlobStore = wrap(files, {
