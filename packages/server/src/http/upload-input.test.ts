@@ -71,7 +71,8 @@ test("a form beyond the bounds is refused, not shortened", async () => {
     const list = await fetch(`${served.api}/uploads?limit=200`);
     expect(((await list.json()) as { items: unknown[] }).items).toHaveLength(stored);
   }
-});
+  // A hundred files, each in a folder that is synced: up to a minute on a slow disk that others use too.
+}, 120_000);
 
 test("a huge body that is refused is not read for long, and its client gets the answer", async () => {
   const served = await serve();
