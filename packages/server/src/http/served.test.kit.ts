@@ -91,7 +91,6 @@ const PATIENCE_MS = 15_000;
 /** Waits for what another part of the process is about to do; fails after 15 s. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadlineMs = performance.now() + PATIENCE_MS;
-  // oxlint-disable-next-line no-await-in-loop -- asked again and again
   while (!(await condition())) {
     if (performance.now() > deadlineMs) throw new Error(`waited in vain for ${condition.toString()}`);
     await new Promise((resolve) => void setTimeout(resolve, 5));
