@@ -246,7 +246,7 @@ test("whatever the headers of a POST or PATCH say, the answer is no 5xx and the 
     { numRuns: 300 },
   );
   expect((await fetch(`${served.url}/healthz`)).status).toBe(200);
-});
+}, 60_000);
 
 test.each([
   ["before its first file", ""],

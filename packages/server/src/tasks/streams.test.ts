@@ -246,7 +246,7 @@ test("one cursor resumes many tasks with nothing lost or repeated, wherever the 
     ),
     { numRuns: 60 },
   );
-});
+}, 60_000);
 
 test("progress that came while a commit was under way is told as well", async () => {
   const { id } = await service.job();
