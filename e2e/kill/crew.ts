@@ -72,9 +72,8 @@ export async function runCrew(world: World, batchId: string): Promise<CrewOutcom
         ledger.violation(`watcher of ${name} heard ${endings.length} endings of ${id}: ${endings.join(" ")}`);
     }
   }
-  // A kill between the last ending and `batchComplete` leaves a watcher whose cursor is at the end: it is answered 204 and reads the batch.
   const completes = records.get(batchId)?.batchCompletes ?? 0;
-  if (completes > 1) ledger.violation(`watcher of ${batchId} heard ${completes} batchComplete`);
+  if (completes !== 1) ledger.violation(`watcher of ${batchId} heard ${completes} batchComplete`);
   const batch = await world.insistJson(`/batches/${batchId}`);
   const ended = Number(batch["completed"]) + Number(batch["failed"]) + Number(batch["cancelled"]);
   if (batch["closed"] !== true || ended !== taskIds.length)

@@ -55,6 +55,7 @@ export class WatchRecord {
         break;
       case "batchComplete":
         this.batchCompletes += 1;
+        this.#milestone(event, id, data);
         break;
       case "batch":
       case "drain":

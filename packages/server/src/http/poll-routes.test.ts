@@ -87,7 +87,8 @@ test.each(["tasks/a/stream?", "uploads/a/stream?", "batches/b/stream?", "stream?
     }
     expect((await next(events)).status).toBe(204);
     const milestones = heard.filter(({ event, id }) => id !== undefined && event !== "connected");
-    expect(names(milestones)).toEqual(["status", "note", "complete"]);
+    const end = path.startsWith("batches/") ? ["batchComplete"] : [];
+    expect(names(milestones)).toEqual(["status", "note", "complete", ...end]);
     const { items } = await holdfast.tasks.deliveries("a");
     const outcomes = new Set(items.map(({ transport, outcome }) => `${transport} ${outcome}`));
     expect([...outcomes].toSorted()).toEqual(["poll acknowledged", "poll sent"]);

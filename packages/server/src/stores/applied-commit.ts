@@ -1,12 +1,12 @@
 /**
  * A commit with its cursors filled in: the same in every embedded store.
  */
-import type { Commit, Committed, Mark, StoredMilestone } from "./store.js";
+import type { Commit, Committed, Mark, TaskMilestone } from "./store.js";
 
 export function applyCommit(commit: Commit, before: Mark & { open: Mark }, draw: () => Mark): Committed {
   let newest: Mark = before;
   let { open } = before;
-  const milestones: StoredMilestone[] = [];
+  const milestones: TaskMilestone[] = [];
   for (const draft of commit.milestones) {
     newest = draw();
     if (!draft.ending) open = newest;

@@ -22,6 +22,7 @@ const step = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("end" as const), task: fc.nat(3) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("expire" as const), task: fc.nat(3) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant("close" as const) }) },
   {
     weight: 2,
     arbitrary: fc.record({ do: fc.constant("wait" as const), ms: fc.integer({ min: -20, max: 100 }) }),
@@ -63,11 +64,13 @@ export async function holdsHistory(
             );
           if (one.do === "end") await model.publish(one.task, ["stage", "complete"]);
           if (one.do === "expire") await model.expire(one.task);
+          if (one.do === "close") await model.close();
           if (one.do === "wait") under.now.ms += one.ms;
           if (one.do === "trim") await model.trim(one.ageMs, one.page);
           if (one.do === "resume") await model.check(one.at, one.limit);
         }
         for (let at = 0; at <= model.newest; at += 1) await model.check(at, 3);
+        model.checkEnd();
       } finally {
         await under.release();
       }
@@ -84,12 +87,16 @@ class Model {
   readonly #all: StoredMilestone[] = [];
   readonly #over = new Set<TaskId>();
   readonly #expired = new Set<TaskId>();
+  #closed = false;
   /** All up to here was too old at some time: gone, but for endings. */
   #tooOldUpTo = 0;
 
   constructor({ store, now }: StoreUnderTest) {
     this.#store = store;
     this.#now = now;
+    // In the order in which they are told: that is the order of positions.
+    store.subscribe(({ milestones }) => this.#all.push(...milestones));
+    store.onBatchEnd((_id, end) => this.#all.push(end));
   }
 
   get newest(): number {
@@ -97,14 +104,29 @@ class Model {
   }
 
   async create(task: number): Promise<void> {
+    await this.#store.createBatch({ id: BATCH, closed: false, end: null, metadata: {}, createdAtMs: 1 });
     await this.#commit(task, created({ batchId: task < 2 ? BATCH : null }));
   }
 
   async publish(task: number, events: readonly string[]): Promise<void> {
     const row = this.#row(task);
     if (this.#over.has(row.id)) return;
-    await this.#commit(task, change(row, ...events));
-    if (events.includes("complete")) this.#over.add(row.id);
+    const ends = events.includes("complete");
+    await this.#commit(task, change({ ...row, ...(ends && { status: "completed" }) }, ...events));
+    if (ends) this.#over.add(row.id);
+  }
+
+  async close(): Promise<void> {
+    await this.#store.closeBatch(BATCH);
+    this.#closed = true;
+  }
+
+  /** The batch has ended once if it is closed and its tasks have ended, right behind what ended it; else not. */
+  checkEnd(): void {
+    const ofBatch = this.#rows.filter(({ batchId }) => batchId === BATCH);
+    const over = this.#closed && ofBatch.every(({ id }) => this.#over.has(id));
+    expect(this.#all.filter(({ taskId }) => taskId === null)).toHaveLength(over ? 1 : 0);
+    expect(this.#all.map(({ position }) => position)).toEqual(this.#all.map((_one, index) => index + 1));
   }
 
   async expire(task: number): Promise<void> {
@@ -148,8 +170,8 @@ class Model {
     }
     const mine = this.#all.filter(({ taskId }) =>
       "batchId" in of
-        ? this.#rows.some(({ id, batchId }) => id === taskId && batchId === BATCH)
-        : of.taskIds.includes(taskId),
+        ? taskId === null || this.#rows.some(({ id, batchId }) => id === taskId && batchId === BATCH)
+        : taskId !== null && of.taskIds.includes(taskId),
     );
     const wanted = mine.filter(({ position }) => position > after);
     // In order, each once, and nothing that was not asked for.
@@ -158,7 +180,7 @@ class Model {
       (one) => !got.includes(one) && !got.some(({ position }) => position === one.position),
     );
     // A gap exactly where something is missing, and up to the newest that is. Of a task that is gone nobody is told but its batch.
-    const told = lost.findLast(({ taskId }) => "batchId" in of || !this.#expired.has(taskId));
+    const told = lost.findLast(({ taskId }) => "batchId" in of || !this.#isExpired(taskId));
     if (told !== undefined) expect(trimmed).toMatchObject({ position: told.position, cursor: told.cursor });
     else expect(trimmed?.position ?? 0).toBeLessThanOrEqual(after);
     for (const one of lost) this.#checkMayBeGone(one, mine);
@@ -166,7 +188,7 @@ class Model {
   }
 
   #checkMayBeGone(one: StoredMilestone, mine: readonly StoredMilestone[]): void {
-    if (this.#expired.has(one.taskId)) return;
+    if (this.#isExpired(one.taskId)) return;
     expect(one.ending).toBe(false);
     const newer = mine.filter(
       ({ taskId, ending, position }) => taskId === one.taskId && !ending && position > one.position,
@@ -175,7 +197,7 @@ class Model {
   }
 
   #checkMayBeHeld(one: StoredMilestone, mine: readonly StoredMilestone[]): void {
-    expect(this.#expired.has(one.taskId)).toBe(false);
+    expect(this.#isExpired(one.taskId)).toBe(false);
     if (one.ending) return;
     const newer = mine.filter(
       ({ taskId, ending, position }) => taskId === one.taskId && !ending && position > one.position,
@@ -184,10 +206,12 @@ class Model {
     expect(one.position).toBeGreaterThan(this.#tooOldUpTo);
   }
 
+  #isExpired(id: TaskId | null): boolean {
+    return id !== null && this.#expired.has(id);
+  }
+
   async #commit(task: number, one: Commit): Promise<void> {
-    const { row, milestones } = await commit(this.#store, one);
-    this.#rows[task] = row;
-    this.#all.push(...milestones);
+    this.#rows[task] = (await commit(this.#store, one)).row;
   }
 
   #row(task: number): TaskRow {

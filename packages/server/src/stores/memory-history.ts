@@ -1,8 +1,7 @@
 /**
  * The milestones of the store in memory, by task: added, read in pages, and let go of by the same rules as in the embedded store.
  */
-import type { BatchId, TaskId } from "@holdfast/protocol";
-import type { TaskRow } from "../tasks/task-row.js";
+import type { BatchId } from "@holdfast/protocol";
 import type { Mark, MilestonePage, MilestoneQuery, StoredMilestone } from "./store.js";
 
 interface TaskHistory {
@@ -14,7 +13,8 @@ interface TaskHistory {
 
 export class MemoryHistory {
   readonly #perTask: number;
-  readonly #tasks = new Map<TaskId, TaskHistory>();
+  /** By task; the end of a batch has an owner of its own. */
+  readonly #tasks = new Map<string, TaskHistory>();
   readonly #batches = new Map<BatchId, Set<TaskHistory>>();
   /** Of tasks that are gone. */
   readonly #gone = new Map<BatchId, Mark>();
@@ -23,7 +23,7 @@ export class MemoryHistory {
     this.#perTask = perTask;
   }
 
-  add({ id, batchId }: TaskRow, milestones: readonly StoredMilestone[]): void {
+  add(id: string, batchId: BatchId | null, milestones: readonly StoredMilestone[]): void {
     const history = this.#tasks.get(id) ?? this.#create(id, batchId);
     history.held.push(...milestones);
     const endings = history.held.at(-1)?.ending === true ? 1 : 0;
@@ -69,7 +69,7 @@ export class MemoryHistory {
     return false;
   }
 
-  forget(id: TaskId): void {
+  forget(id: string): void {
     const history = this.#tasks.get(id);
     if (history === undefined) return;
     this.#tasks.delete(id);
@@ -80,7 +80,7 @@ export class MemoryHistory {
     if (last !== undefined) this.#gone.set(batchId, toMark(last));
   }
 
-  #create(id: TaskId, batchId: BatchId | null): TaskHistory {
+  #create(id: string, batchId: BatchId | null): TaskHistory {
     const history: TaskHistory = { batchId, held: [], trimmed: undefined };
     this.#tasks.set(id, history);
     if (batchId !== null) {

@@ -5,11 +5,13 @@ import { randomBytes } from "node:crypto";
 import { isTerminal, type BatchId, type TaskId } from "@holdfast/protocol";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
 import { applyCommit, marksOf } from "./applied-commit.js";
+import { batchOwner, endBatch } from "./batch-end.js";
 import { CursorClock } from "./cursor-clock.js";
 import { mergeDeliveries, NO_DELIVERIES, type DeliveryEntry, type DeliveryLog } from "./delivery-log.js";
 import { MemoryHistory } from "./memory-history.js";
 import {
   HISTORY_PER_TASK,
+  type BatchEndListener,
   type Commit,
   type CommitResult,
   type Committed,
@@ -31,9 +33,12 @@ export class MemoryStore implements Store {
   readonly #batches = new Map<BatchId, BatchRow>();
   readonly #answers = new Map<string, IdempotencyRecord>();
   readonly #listeners = new Set<(committed: Committed) => void>();
+  readonly #endListeners = new Set<BatchEndListener>();
+  readonly #now: () => number;
 
   /** `historyPerTask`: milestones held of a task beside its ending; 1 or more. */
   constructor(now: () => number = Date.now, historyPerTask: number = HISTORY_PER_TASK) {
+    this.#now = now;
     this.#history = new MemoryHistory(historyPerTask);
     this.#clock = new CursorClock(this.epoch, { newest: 0, newestMs: 0, reserved: 0, holes: [] }, now);
   }
@@ -61,19 +66,28 @@ export class MemoryStore implements Store {
     }
     const committed = applyCommit(commit, marksOf(current ?? commit.row), () => this.#clock.draw());
     this.#tasks.set(id, committed.row);
-    this.#history.add(committed.row, committed.milestones);
+    this.#history.add(committed.row.id, committed.row.batchId, committed.milestones);
     for (const milestone of committed.milestones) this.#clock.committed(milestone);
+    const { batchId } = committed.row;
+    // Stored with the commit, and told behind it.
+    const end = batchId !== null && isTerminal(committed.row.status) ? this.#endIfDone(batchId) : undefined;
     if (commit.idempotency !== undefined) {
       const { cursor, status } = committed.row;
       this.#answers.set(commit.idempotency.key, { ...commit.idempotency, cursor, status });
     }
     for (const listener of this.#listeners) listener(committed);
+    end?.();
     return { kind: "committed", ...committed };
   }
 
   subscribe(listener: (committed: Committed) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  onBatchEnd(listener: BatchEndListener): () => void {
+    this.#endListeners.add(listener);
+    return () => void this.#endListeners.delete(listener);
   }
 
   async saveProgress(rows: readonly RowProgress[]): Promise<void> {
@@ -139,7 +153,10 @@ export class MemoryStore implements Store {
     const idle = [...this.#batches.values()].filter(
       ({ id, createdAtMs }) => createdAtMs < createdBeforeMs && !used.has(id),
     );
-    for (const { id } of idle.slice(0, limit)) this.#batches.delete(id);
+    for (const { id } of idle.slice(0, limit)) {
+      this.#batches.delete(id);
+      this.#history.forget(batchOwner(id));
+    }
     return idle.length > limit;
   }
 
@@ -168,10 +185,10 @@ export class MemoryStore implements Store {
 
   async closeBatch(id: BatchId): Promise<BatchRow | undefined> {
     const row = this.#batches.get(id);
-    if (row === undefined) return undefined;
-    const closed = { ...row, closed: true };
-    this.#batches.set(id, closed);
-    return closed;
+    if (row === undefined || row.closed) return row;
+    this.#batches.set(id, { ...row, closed: true });
+    this.#endIfDone(id)?.();
+    return this.#batches.get(id);
   }
 
   async readIdempotency(key: string): Promise<IdempotencyRecord | undefined> {
@@ -180,5 +197,25 @@ export class MemoryStore implements Store {
 
   async close(): Promise<void> {
     this.#listeners.clear();
+  }
+
+  /** Returns what tells of the end; undefined when the batch has not ended now. */
+  #endIfDone(id: BatchId): (() => void) | undefined {
+    const row = this.#batches.get(id);
+    if (row?.closed !== true || row.end !== null) return undefined;
+    const counts = { completed: 0, failed: 0, cancelled: 0 };
+    for (const { batchId, status } of this.#tasks.values()) {
+      if (batchId !== id) continue;
+      if (!isTerminal(status)) return undefined;
+      counts[status] += 1;
+    }
+    const before = this.#clock.newest;
+    const ended = endBatch(row, counts, { before, mark: this.#clock.draw(), nowMs: this.#now() });
+    this.#batches.set(id, ended.row);
+    this.#history.add(batchOwner(id), id, [ended.milestone]);
+    this.#clock.committed(ended.milestone);
+    return () => {
+      for (const listener of this.#endListeners) listener(id, ended.milestone);
+    };
   }
 }

@@ -10,6 +10,7 @@
  */
 import { parseCursor, type BatchId, type TaskId } from "@holdfast/protocol";
 import type { TaskRow } from "../tasks/task-row.js";
+import { batchOwner } from "./batch-end.js";
 import type { CursorClock } from "./cursor-clock.js";
 import type { SqlRecord } from "./sqlite-driver.js";
 import type { SqlStatements } from "./sqlite-schema.js";
@@ -46,6 +47,11 @@ export class SqliteHistory {
     }
     if (open > 0) this.#bound(id, batchId, open);
     if (ended) this.#held.delete(id); // nothing follows
+  }
+
+  /** Within the transaction that ends the batch. */
+  addBatchEnd(id: BatchId, { position, cursor, event, data }: StoredMilestone): void {
+    this.#sql.addMilestone.run(position, toMs(cursor), batchOwner(id), id, event, data, 1);
   }
 
   read({ of, after, endingsOnlyUpTo, limit }: MilestoneQuery): MilestonePage {
@@ -97,7 +103,6 @@ export class SqliteHistory {
     return old.length === limit;
   }
 
-  /** Removes all of a task. Of one in a batch its last position is kept, for streams of the batch. */
   /** Times grow with positions: one that lies otherwise was given out by another life of this store, before a backup was put back. */
   couldBeOf(cursor: string, position: number): boolean {
     const ms = parseCursor(cursor)?.ms ?? 0;
@@ -105,15 +110,16 @@ export class SqliteHistory {
     return Number(below ?? ms) <= ms && ms <= Number(above ?? ms);
   }
 
+  /** Removes all of a task. Of one in a batch its last position is kept, for streams of the batch. */
   forget(id: TaskId, batchId: BatchId | null): void {
-    const last = this.#sql.lastOfTask.get(id);
-    if (batchId !== null && last !== undefined) {
-      // No task has such an id; a batch needs one line for all its tasks that are gone.
-      this.#letGo(`:${batchId}`, batchId, toPlace(last));
-    }
-    this.#sql.deleteMilestones.run(id);
     this.#sql.deleteTrimmed.run(id);
     this.#held.delete(id);
+    this.#remove(id, batchId);
+  }
+
+  /** Removes the end of a batch; its position is kept. */
+  forgetBatch(id: BatchId): void {
+    this.#remove(batchOwner(id), id);
   }
 
   /** A transaction was rolled back: what was counted in it did not happen. */
@@ -141,14 +147,22 @@ export class SqliteHistory {
     this.#letGo(id, batchId, place);
   }
 
+  #remove(owner: string, batchId: BatchId | null): void {
+    const last = this.#sql.lastOfTask.get(owner);
+    // A batch needs one line for all of it that is gone.
+    if (batchId !== null && last !== undefined) this.#letGo(batchOwner(batchId), batchId, toPlace(last));
+    this.#sql.deleteMilestones.run(owner);
+  }
+
   #letGo(owner: string, batchId: BatchId | null, { seq, ms }: Place): void {
     this.#sql.addTrimmed.run(owner, batchId, seq, ms);
   }
 
   #toMilestone(record: SqlRecord): StoredMilestone {
     const { seq, ms } = toPlace(record);
+    const owner = String(record["task_id"]);
     return {
-      taskId: String(record["task_id"]) as TaskId,
+      taskId: owner.startsWith(":") ? null : (owner as TaskId),
       position: seq,
       cursor: this.#clock.at(seq, ms),
       event: String(record["event"]),

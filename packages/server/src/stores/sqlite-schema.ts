@@ -17,12 +17,14 @@ export const SCHEMA = `
     row TEXT NOT NULL                 -- the whole row, JSON
   );
   CREATE INDEX IF NOT EXISTS tasks_by_batch ON tasks (batch_id, n) WHERE batch_id IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS tasks_open_by_batch ON tasks (batch_id) -- so that each ending need not count a thousand
+    WHERE batch_id IS NOT NULL AND status NOT IN ('completed', 'failed', 'cancelled');
   CREATE INDEX IF NOT EXISTS tasks_by_status ON tasks (status, n);
   CREATE INDEX IF NOT EXISTS tasks_by_due ON tasks (due_at) WHERE due_at IS NOT NULL;
   CREATE TABLE IF NOT EXISTS milestones (
     seq INTEGER PRIMARY KEY,          -- the position
     ms INTEGER NOT NULL,              -- the time in the cursor
-    task_id TEXT NOT NULL,
+    task_id TEXT NOT NULL,            -- or ":" and a batch: its end
     batch_id TEXT,
     event TEXT NOT NULL,
     data TEXT NOT NULL,
@@ -99,9 +101,12 @@ export const STATEMENTS = {
   addBatch: "INSERT OR IGNORE INTO batches (id, row) VALUES (?, ?)",
   readBatch: "SELECT row FROM batches WHERE id = ?",
   updateBatch: "UPDATE batches SET row = ? WHERE id = ?",
-  deleteBatches: `DELETE FROM batches WHERE id IN (
-    SELECT id FROM batches WHERE json_extract(row, '$.createdAtMs') < ?
-      AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch_id = batches.id) LIMIT ?)`,
+  listIdleBatches: `SELECT id FROM batches WHERE json_extract(row, '$.createdAtMs') < ?
+    AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch_id = batches.id) LIMIT ?`,
+  deleteBatch: "DELETE FROM batches WHERE id = ?",
+  hasOpenTask: `SELECT 1 AS one FROM tasks
+    WHERE batch_id = ? AND status NOT IN ('completed', 'failed', 'cancelled') LIMIT 1`,
+  countByStatus: "SELECT status, count(*) AS n FROM tasks WHERE batch_id = ? GROUP BY status",
   // What a batch lacks is told as long as somebody may hold a cursor of that age, also when the batch is made again.
   pruneTrimmed: "DELETE FROM trimmed WHERE owner LIKE ':%' AND ms < ?",
   addIdempotency:

@@ -18,15 +18,18 @@ import type { BatchId, TaskId } from "@holdfast/protocol";
 import { HoldfastError } from "../errors.js";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
 import { applyCommit, marksOf } from "./applied-commit.js";
+import { CommitQueue, type QueuedCommit } from "./commit-queue.js";
 import type { CursorClock } from "./cursor-clock.js";
 import type { DeliveryEntry, DeliveryLog } from "./delivery-log.js";
 import { openDatabase, type SqlDatabase, type SqlRecord, toStoreError } from "./sqlite-driver.js";
+import { SqliteBatches } from "./sqlite-batches.js";
 import { SqliteDeliveries } from "./sqlite-deliveries.js";
 import { SqliteHistory } from "./sqlite-history.js";
 import { SqliteMeta } from "./sqlite-meta.js";
 import { SCHEMA, STATEMENTS, type SqlStatements } from "./sqlite-schema.js";
 import {
   HISTORY_PER_TASK,
+  type BatchEndListener,
   type Commit,
   type CommitResult,
   type Committed,
@@ -35,6 +38,7 @@ import {
   type MilestonePage,
   type MilestoneQuery,
   type Store,
+  type StoredMilestone,
   type TaskQuery,
 } from "./store.js";
 
@@ -47,14 +51,6 @@ export interface SqliteStoreOptions {
   readonly now?: () => number;
 }
 
-interface Queued {
-  readonly commit: Commit;
-  readonly resolve: (result: CommitResult) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-// About 2 ms of work at most before the event loop turns again.
-const MAX_BATCH = 200;
 // Ids of expired tasks answer 410 for so long.
 const TOMBSTONE_MS = 30 * 86_400_000;
 // A request may be repeated with its Idempotency-Key for so long.
@@ -92,10 +88,11 @@ class SqliteStore implements Store {
   readonly #clock: CursorClock;
   readonly #history: SqliteHistory;
   readonly #deliveries: SqliteDeliveries;
+  readonly #batches: SqliteBatches;
   readonly #now: () => number;
   readonly #listeners = new Set<(committed: Committed) => void>();
-  #queue: Queued[] = [];
-  #flushing = false;
+  readonly #endListeners = new Set<BatchEndListener>();
+  readonly #queue = new CommitQueue((queued) => this.#write(queued));
   #closed = false;
 
   constructor(db: SqlDatabase, now: () => number, historyPerTask: number) {
@@ -118,6 +115,7 @@ class SqliteStore implements Store {
     this.epoch = this.#clock.epoch;
     this.#deliveries = new SqliteDeliveries(this.#sql);
     this.#history = new SqliteHistory(this.#sql, this.#clock, historyPerTask);
+    this.#batches = new SqliteBatches(this.#sql, this.#history);
   }
 
   async newest(): Promise<Mark> {
@@ -131,15 +129,17 @@ class SqliteStore implements Store {
 
   async commit(commit: Commit): Promise<CommitResult> {
     if (this.#closed) throw new HoldfastError("STORE_UNAVAILABLE", "the store is closed");
-    return await new Promise((resolve, reject) => {
-      this.#queue.push({ commit, resolve, reject });
-      this.#schedule();
-    });
+    return await this.#queue.add(commit);
   }
 
   subscribe(listener: (committed: Committed) => void): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
+  }
+
+  onBatchEnd(listener: BatchEndListener): () => void {
+    this.#endListeners.add(listener);
+    return () => void this.#endListeners.delete(listener);
   }
 
   async saveProgress(rows: readonly RowProgress[]): Promise<void> {
@@ -211,8 +211,9 @@ class SqliteStore implements Store {
 
   async expireBatches(createdBeforeMs: number, limit: number): Promise<boolean> {
     return this.#transaction(false, () => {
+      this.#meta.noteFloor(this.#clock.newest);
       this.#sql.pruneTrimmed.run(this.#now() - TOMBSTONE_MS);
-      return Number(this.#sql.deleteBatches.run(createdBeforeMs, limit).changes) >= limit;
+      return this.#batches.expire(createdBeforeMs, limit);
     });
   }
 
@@ -225,20 +226,23 @@ class SqliteStore implements Store {
   }
 
   async createBatch(row: BatchRow): Promise<{ readonly row: BatchRow; readonly created: boolean }> {
-    const { changes } = this.#guard(() => this.#sql.addBatch.run(row.id, JSON.stringify(row)));
-    return { row: (await this.readBatch(row.id)) ?? row, created: Number(changes) > 0 };
+    const created = this.#guard(() => this.#batches.create(row));
+    return { row: this.#batches.find(row.id) ?? row, created };
   }
 
   async readBatch(id: BatchId): Promise<BatchRow | undefined> {
-    return this.#findBatch(id);
+    return this.#batches.find(id);
   }
 
   async closeBatch(id: BatchId): Promise<BatchRow | undefined> {
-    const row = await this.readBatch(id);
-    if (row === undefined) return undefined;
-    const closed: BatchRow = { ...row, closed: true };
-    this.#guard(() => this.#sql.updateBatch.run(JSON.stringify(closed), id));
-    return closed;
+    const row = this.#batches.find(id);
+    if (row === undefined || row.closed) return row;
+    const end = this.#drawing(1, true, () => {
+      this.#batches.close(row);
+      return this.#endIfDone(id, this.#clock.newest);
+    });
+    if (end !== undefined) this.#tellEnd(id, end);
+    return this.#batches.find(id);
   }
 
   async readIdempotency(key: string): Promise<IdempotencyRecord | undefined> {
@@ -247,7 +251,7 @@ class SqliteStore implements Store {
 
   async close(): Promise<void> {
     if (this.#closed) return;
-    while (this.#queue.length > 0) this.#flush();
+    this.#queue.empty();
     this.#closed = true;
     this.#transaction(true, () => this.#meta.stop(this.#clock.newest));
     // The package for Node 20 keeps the file open while a statement is alive: the lock is let go of by hand, once there is no WAL.
@@ -256,54 +260,55 @@ class SqliteStore implements Store {
     this.#listeners.clear();
   }
 
-  #schedule(): void {
-    if (this.#flushing) return;
-    this.#flushing = true;
-    setImmediate(() => {
-      this.#flushing = false;
-      this.#flush();
-      if (this.#queue.length > 0) this.#schedule();
-    });
-  }
-
-  #flush(): void {
-    const batch = this.#queue.slice(0, MAX_BATCH);
-    this.#queue = this.#queue.slice(MAX_BATCH);
-    try {
-      this.#write(batch);
-    } catch (error) {
-      // One that can't be stored must not take those down that came at the same moment.
-      if (batch.length === 1) batch[0]?.reject(error);
-      else for (const queued of batch) this.#writeAlone(queued);
-    }
-  }
-
-  #writeAlone(queued: Queued): void {
-    try {
-      this.#write([queued]);
-    } catch (error) {
-      queued.reject(error);
-    }
-  }
-
   /** One transaction; tells and resolves when it stands. Throws when none of it does. */
-  #write(batch: readonly Queued[]): void {
-    const drafts = batch.flatMap(({ commit }) => commit.milestones);
-    const needsBlock = this.#clock.needsBlock(drafts.length);
-    const block = this.#clock.nextBlock(drafts.length);
-    const results = this.#transaction(needsBlock || drafts.some(({ ending }) => ending), () => {
-      if (needsBlock) this.#meta.reserve(block);
-      return batch.map(({ commit }) => this.#apply(commit));
-    });
-    if (needsBlock) this.#clock.reserve(block);
-    for (const [index, { resolve }] of batch.entries()) {
-      const result = results[index];
-      if (result?.kind === "committed") {
+  #write(queued: readonly QueuedCommit[]): void {
+    const drafts = queued.flatMap(({ commit }) => commit.milestones);
+    const endings = drafts.filter(({ ending }) => ending).length;
+    // Each ending may be the last of its batch, which then ends behind it.
+    const applied = this.#drawing(drafts.length + endings, endings > 0, () =>
+      queued.map(({ commit }) => {
+        const result = this.#apply(commit);
+        return { result, end: this.#endOfBatch(result) };
+      }),
+    );
+    for (const [index, { commit, resolve }] of queued.entries()) {
+      const { result, end } = applied[index] ?? {};
+      if (result === undefined) continue;
+      if (result.kind === "committed") {
         for (const milestone of result.milestones) this.#clock.committed(milestone);
         for (const listener of this.#listeners) listener(result);
       }
-      if (result !== undefined) resolve(result);
+      if (end !== undefined && commit.row.batchId !== null) this.#tellEnd(commit.row.batchId, end);
+      resolve(result);
     }
+  }
+
+  #endOfBatch(result: CommitResult): StoredMilestone | undefined {
+    if (result.kind !== "committed" || result.row.batchId === null) return undefined;
+    return result.milestones.at(-1)?.ending === true
+      ? this.#endIfDone(result.row.batchId, result.row)
+      : undefined;
+  }
+
+  #endIfDone(id: BatchId, { cursor, position }: Mark): StoredMilestone | undefined {
+    return this.#batches.endIfDone(id, this.#now(), { cursor, position }, () => this.#clock.draw());
+  }
+
+  #tellEnd(id: BatchId, end: StoredMilestone): void {
+    this.#clock.committed(end);
+    for (const listener of this.#endListeners) listener(id, end);
+  }
+
+  /** A transaction that draws at most `count` positions. */
+  #drawing<T>(count: number, synced: boolean, run: () => T): T {
+    const needsBlock = this.#clock.needsBlock(count);
+    const block = this.#clock.nextBlock(count);
+    const result = this.#transaction(needsBlock || synced, () => {
+      if (needsBlock) this.#meta.reserve(block);
+      return run();
+    });
+    if (needsBlock) this.#clock.reserve(block);
+    return result;
   }
 
   #apply(commit: Commit): CommitResult {
@@ -314,7 +319,7 @@ class SqliteStore implements Store {
     const found = this.#sql.readTask.get(id);
     if (commit.expectedVersion === 0) {
       if (found !== undefined || this.#sql.readTombstone.get(id) !== undefined) return { kind: "taken" };
-      if (commit.row.batchId !== null && this.#findBatch(commit.row.batchId)?.closed === true)
+      if (commit.row.batchId !== null && this.#batches.find(commit.row.batchId)?.closed === true)
         return { kind: "closed" };
     } else if (found?.["version"] !== commit.expectedVersion) {
       return { kind: "conflict" };
@@ -368,11 +373,6 @@ class SqliteStore implements Store {
     } catch (cause) {
       throw toStoreError(cause);
     }
-  }
-
-  #findBatch(id: BatchId): BatchRow | undefined {
-    const found = this.#sql.readBatch.get(id);
-    return found === undefined ? undefined : (JSON.parse(String(found["row"])) as BatchRow);
   }
 
   #findIdempotency(key: string): IdempotencyRecord | undefined {

@@ -204,6 +204,7 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
       const batch = (id: string, createdAtMs: number): BatchRow => ({
         id: id as BatchId,
         closed: false,
+        end: null,
         metadata: {},
         createdAtMs,
       });
@@ -220,7 +221,7 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
 
     promise("a batch that was closed in the same turn takes no task", async ({ store }) => {
       const id = "b" as BatchId;
-      await store.createBatch({ id, closed: false, metadata: {}, createdAtMs: 1 });
+      await store.createBatch({ id, closed: false, end: null, metadata: {}, createdAtMs: 1 });
       const [first, , late] = await Promise.all([
         store.commit(created({ batchId: id })),
         store.closeBatch(id),
@@ -235,11 +236,75 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
     });
 
     promise("a batch is created once and stays closed", async ({ store }) => {
-      const batch = { id: "b" as BatchId, closed: false, metadata: { a: 1 }, createdAtMs: 1 };
+      const batch = { id: "b" as BatchId, closed: false, end: null, metadata: { a: 1 }, createdAtMs: 1 };
       expect(await store.createBatch(batch)).toEqual({ row: batch, created: true });
       await store.closeBatch(batch.id);
-      expect(await store.createBatch(batch)).toEqual({ row: { ...batch, closed: true }, created: false });
+      const again = await store.createBatch(batch);
+      expect(again).toMatchObject({ row: { ...batch, closed: true, end: {} }, created: false });
       expect(await store.closeBatch("none" as BatchId)).toBeUndefined();
+    });
+
+    promise(
+      "a batch ends with the last ending once it is closed, in the same commit and behind it, and once",
+      async ({ store }) => {
+        const id = "b" as BatchId;
+        const heard: unknown[] = [];
+        store.subscribe(({ milestones }) => heard.push(...milestones.map(({ position }) => position)));
+        store.onBatchEnd((batchId, { position }) => heard.push([batchId, position]));
+        await store.createBatch({ id, closed: false, end: null, metadata: {}, createdAtMs: 1 });
+        const one = await commit(store, created({ batchId: id }));
+        const two = await commit(store, created({ batchId: id }));
+        await commit(store, change({ ...one.row, status: "completed" }, "complete"));
+        expect(await store.closeBatch(id)).toMatchObject({ closed: true, end: null });
+        const last = await commit(store, change({ ...two.row, status: "failed" }, "complete"));
+        const { position } = last.row;
+        const row = await store.readBatch(id);
+        expect(row).toMatchObject({
+          end: { before: { position, cursor: last.row.cursor }, mark: { position: position + 1 } },
+        });
+        expect(heard.slice(-2)).toEqual([position, [id, position + 1]]);
+        expect(await store.newest()).toEqual(row?.end?.mark);
+        expect(await store.locate(row?.end?.mark.cursor ?? "")).toBe(position + 1);
+        const read = { of: { batchId: id }, after: position, limit: 9, endingsOnlyUpTo: 1_000 };
+        const { milestones, done } = await store.readMilestones(read);
+        expect([milestones, done]).toMatchObject([
+          [{ taskId: null, event: "batchComplete", ending: true, position: position + 1 }],
+          true,
+        ]);
+        expect(JSON.parse(milestones[0]?.data ?? "")).toMatchObject({
+          batchId: id,
+          tasks: 2,
+          completed: 1,
+          failed: 1,
+          cancelled: 0,
+        });
+        expect(await store.closeBatch(id)).toEqual(row);
+        // It is nobody's but the batch's.
+        const ofTasks = { ...read, of: { taskIds: [one.row.id, two.row.id] } };
+        expect((await store.readMilestones(ofTasks)).milestones).toEqual([]);
+        expect(heard).toHaveLength(5);
+      },
+    );
+
+    promise("a batch that is closed when all have ended, or empty, ends then", async ({ store, now }) => {
+      const [full, empty] = ["full" as BatchId, "empty" as BatchId];
+      for (const id of [full, empty])
+        await store.createBatch({ id, closed: false, end: null, metadata: {}, createdAtMs: 1 });
+      const { row } = await commit(store, created({ batchId: full }));
+      const ended = await commit(store, change({ ...row, status: "cancelled" }, "complete"));
+      const { position } = ended.row;
+      expect((await store.closeBatch(full))?.end?.mark.position).toBe(position + 1);
+      expect((await store.closeBatch(empty))?.end?.mark.position).toBe(position + 2);
+      await commit(store, created());
+      // It is held as long as the batch, and then the gap says that it is gone.
+      await store.trimMilestones(now.ms + 1, 100);
+      const read = { of: { batchId: empty }, ...everything };
+      expect((await store.readMilestones(read)).milestones).toHaveLength(1);
+      await store.expireBatches(2, 9);
+      expect(await store.readMilestones(read)).toMatchObject({
+        milestones: [],
+        trimmed: { position: position + 2 },
+      });
     });
 
     test("whatever is let go of, a page says so, and holds the rest in order", async () => {

@@ -10,6 +10,8 @@
  * - A cursor's time never goes back, also when the clock does.
  * - A page of milestones with `done` holds everything that had been committed when it was read, but for what it says was trimmed.
  * - Of a task the newest `historyPerTask` milestones are held, and its ending as long as the task.
+ * - A batch that is closed ends with the last ending of its tasks, or with its closing: in the same commit, as the milestone right
+ *   behind it, once, and held as long as the batch.
  */
 import type { BatchId, Cursor, TaskId, TaskStatus } from "@holdfast/protocol";
 import type { BatchRow, RowProgress, TaskRow } from "../tasks/task-row.js";
@@ -24,9 +26,14 @@ export interface MilestoneDraft {
 }
 
 export interface StoredMilestone extends MilestoneDraft {
-  readonly taskId: TaskId;
+  /** Null: the end of a batch, which belongs to none of its tasks. */
+  readonly taskId: TaskId | null;
   readonly cursor: Cursor;
   readonly position: number;
+}
+
+export interface TaskMilestone extends StoredMilestone {
+  readonly taskId: TaskId;
 }
 
 /** Cursor fields are the store's to fill; what they hold before is ignored. */
@@ -63,8 +70,10 @@ export interface Mark {
 /** What every node hears of every commit, its own included. */
 export interface Committed {
   readonly row: TaskRow;
-  readonly milestones: readonly StoredMilestone[];
+  readonly milestones: readonly TaskMilestone[];
 }
+
+export type BatchEndListener = (id: BatchId, end: StoredMilestone) => void;
 
 /** `conflict`: another commit came first, read again. `taken`: a task of that id exists or existed. `closed`: the batch of a new task takes no more. `repeated`: the idempotency key was committed before, by this request or another; looked at before the version. */
 export type CommitResult =
@@ -112,6 +121,8 @@ export interface Store {
   commit(commit: Commit): Promise<CommitResult>;
   /** The live edge: called for every commit in order of position, before the promise of `commit` resolves. */
   subscribe(listener: (committed: Committed) => void): () => void;
+  /** The live edge of batches: called in the order of positions among those of `subscribe`. */
+  onBatchEnd(listener: BatchEndListener): () => void;
   /** Rows whose version has moved on are passed over: the commit had the newer truth. */
   saveProgress(rows: readonly RowProgress[]): Promise<void>;
 
@@ -137,6 +148,7 @@ export interface Store {
   /** Creates the batch unless it exists; returns it as it then is. */
   createBatch(row: BatchRow): Promise<{ readonly row: BatchRow; readonly created: boolean }>;
   readBatch(id: BatchId): Promise<BatchRow | undefined>;
+  /** Closed once, it stays as it is. Survives loss of power. */
   closeBatch(id: BatchId): Promise<BatchRow | undefined>;
 
   readIdempotency(key: string): Promise<IdempotencyRecord | undefined>;

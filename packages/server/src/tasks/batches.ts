@@ -19,6 +19,7 @@ import type { Store } from "../stores/store.js";
 import type { BatchRow, TaskRow } from "./task-row.js";
 import { toSeconds } from "./task-wire.js";
 import { assertMetadata } from "./new-task.js";
+import { BATCH_TOPIC, toMilestone } from "./milestone-frame.js";
 import { batchChannel, type Tasks } from "./tasks.js";
 
 export interface BatchesOptions {
@@ -29,23 +30,21 @@ export interface BatchesOptions {
   readonly now: () => number;
 }
 
-/** What a stream needs of its batch while it is open. */
-export interface WatchedBatch {
-  readonly closed: boolean;
-  release(): void;
-}
-
 // Rows read at a time when a batch is added up.
 const PAGE = 500;
 
 export class Batches {
   readonly #options: BatchesOptions;
   readonly #tallies = new Map<BatchId, Tally>();
-  readonly #unsubscribe: () => void;
+  readonly #unsubscribe: readonly (() => void)[];
 
   constructor(options: BatchesOptions) {
+    const { store, tasks, hub } = options;
     this.#options = options;
-    this.#unsubscribe = options.tasks.onRow((row) => this.#moved(row));
+    this.#unsubscribe = [
+      tasks.onRow((row) => this.#moved(row)),
+      store.onBatchEnd((id, end) => hub.publishMilestone([batchChannel(id)], toMilestone(end))),
+    ];
   }
 
   async create(batch: {
@@ -57,6 +56,7 @@ export class Batches {
     const { row, created } = await this.#options.store.createBatch({
       id,
       closed: false,
+      end: null,
       metadata: batch.metadata,
       createdAtMs: this.#options.now(),
     });
@@ -72,7 +72,6 @@ export class Batches {
   async close(id: BatchId): Promise<Batch> {
     const row = await this.#options.store.closeBatch(id);
     if (row === undefined) throw notFound(id);
-    this.#tallies.get(id)?.close();
     return await this.#toWire(row);
   }
 
@@ -95,19 +94,18 @@ export class Batches {
     }
   }
 
-  /** Keeps the sums and hears of the closing until released. */
-  watch(batch: BatchRow, rows: readonly TaskRow[], onClosed: () => void): WatchedBatch {
-    const tally = this.#tallies.get(batch.id) ?? new Tally(batch.id, batch.closed);
-    this.#tallies.set(batch.id, tally);
+  /** Keeps the sums until the returned function is called. */
+  watch(id: BatchId, rows: readonly TaskRow[]): () => void {
+    const tally = this.#tallies.get(id) ?? new Tally(id);
+    this.#tallies.set(id, tally);
     for (const row of rows) tally.add(row);
-    const stop = tally.watch(onClosed);
-    return {
-      get closed() {
-        return tally.closed;
-      },
-      release: () => {
-        if (stop() === 0) this.#tallies.delete(batch.id);
-      },
+    tally.watchers += 1;
+    let released = false;
+    return () => {
+      if (released) return;
+      released = true;
+      tally.watchers -= 1;
+      if (tally.watchers === 0) this.#tallies.delete(id);
     };
   }
 
@@ -117,7 +115,7 @@ export class Batches {
   }
 
   stop(): void {
-    this.#unsubscribe();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
   }
 
   #moved(row: TaskRow): void {
@@ -129,7 +127,7 @@ export class Batches {
   }
 
   async #toWire(row: BatchRow): Promise<Batch> {
-    const tally = new Tally(row.id, row.closed);
+    const tally = new Tally(row.id);
     for (const task of await this.rows(row.id)) tally.add(task);
     const self = `${this.#options.basePath}/api/v1/batches/${row.id}`;
     return {
@@ -160,34 +158,15 @@ interface Share {
 class Tally {
   readonly #id: BatchId;
   readonly #shares = new Map<TaskId, Share>();
-  readonly #watchers = new Set<() => void>();
-  #closed: boolean;
+  watchers = 0;
   #revision = 0;
   #totalUnknown = 0;
   #total = 0;
   #done = 0;
   readonly #ended = { completed: 0, failed: 0, cancelled: 0 };
 
-  constructor(id: BatchId, closed: boolean) {
+  constructor(id: BatchId) {
     this.#id = id;
-    this.#closed = closed;
-  }
-
-  get closed(): boolean {
-    return this.#closed;
-  }
-
-  close(): void {
-    this.#closed = true;
-    for (const onClosed of this.#watchers) onClosed();
-  }
-
-  watch(onClosed: () => void): () => number {
-    this.#watchers.add(onClosed);
-    return () => {
-      this.#watchers.delete(onClosed);
-      return this.#watchers.size;
-    };
   }
 
   add(row: TaskRow): void {
@@ -202,7 +181,7 @@ class Tally {
   latest(): Latest {
     const sums = this.sums();
     // The revision is the tally's own: it lives as long as somebody watches, and so do the connections that compare it.
-    return new Latest(batchChannel(this.#id), this.#revision, () =>
+    return new Latest(BATCH_TOPIC, this.#revision, () =>
       toFrameBytes(encodeFrame({ event: "batch", data: JSON.stringify(sums) })),
     );
   }

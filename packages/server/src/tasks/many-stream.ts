@@ -4,9 +4,13 @@
  * Order on the wire: `connected`, `gap` if any, `unavailable` and `snapshot` for each, pulled as the reader reads, then
  * milestones from the store in the one order of its positions, then live. A single cursor resumes all of them, because
  * positions are total across tasks. [wire: many-order]
+ *
+ * A batch says of itself when it has ended: its `batchComplete` is a milestone of the store. Of tasks that were named one by one nobody
+ * but this stream knows; it counts their endings. [wire: batch-complete]
  */
 import {
   isTerminal,
+  parseTaskId,
   type BatchCompleteData,
   type ConnectedManyData,
   type SnapshotData,
@@ -22,7 +26,7 @@ import {
   type Session,
 } from "@holdfast/stream";
 import type { Mark } from "../stores/store.js";
-import type { WatchedBatch } from "./batches.js";
+import { BATCH_TOPIC } from "./milestone-frame.js";
 import { accountedFor, encodeFirstGap, encodeGap, toStart, type ResumePoint } from "./resume-point.js";
 import type { ChangedSince } from "./revisions.js";
 import {
@@ -49,7 +53,7 @@ export interface ManySources {
 // Milestones read at a time: about 32 KiB, half of what a connection may hold.
 const PAGE = 100;
 
-/** Answers `no-content` when the client's cursor is at or past the last ending and no task can be added. */
+/** Answers `no-content` when the client's cursor is at or past the end of the batch, or past the last ending of the tasks named. */
 export function openManyStream(
   options: StreamsOptions,
   point: ResumePoint,
@@ -59,15 +63,13 @@ export function openManyStream(
   const { batch } = sources;
   const rows = sources.rows.map((row) => options.tasks.peek(row.id) ?? row);
   const ended = rows.filter((row) => isTerminal(row.status));
-  const final = batch === null || batch.closed;
-  if (point.kind === "resumed" && final && ended.length === rows.length) {
-    const { position } = point.mark;
-    if (ended.every((row) => row.position <= position)) {
-      for (const { id } of ended) options.deliveries.acknowledged(id, request.connection);
-      return "no-content";
-    }
+  const over = batch === null ? endOfNamed(rows) : batch.end?.mark.position;
+  if (point.kind === "resumed" && over !== undefined && over <= point.mark.position) {
+    for (const { id } of ended) options.deliveries.acknowledged(id, request.connection);
+    return "no-content";
   }
-  const from = point.kind === "resumed" ? point.mark : beforeFirstEnding(ended, sources.newest);
+  const from =
+    point.kind === "resumed" ? point.mark : beforeFirstEnding(ended, batch?.end?.before ?? sources.newest);
   const rev = request.poll?.rev;
   const unseen = rev === undefined || point.kind !== "resumed" ? undefined : toUnseen(options, rev);
   const stream = new ManyStream(options, { ...sources, rows, unseen }, point, from);
@@ -97,9 +99,16 @@ export function openManyStream(
   return "stream";
 }
 
+/** Position of the last ending; undefined while a task has not ended. */
+function endOfNamed(rows: readonly TaskRow[]): number | undefined {
+  return rows.every(({ status }) => isTerminal(status))
+    ? Math.max(0, ...rows.map(({ position }) => position))
+    : undefined;
+}
+
 /** A late joiner starts before the first ending, and gets of what is old the endings alone. */
-function beforeFirstEnding(ended: readonly TaskRow[], newest: Mark): Mark {
-  let first = newest;
+function beforeFirstEnding(ended: readonly TaskRow[], last: Mark): Mark {
+  let first = last;
   for (const { openCursor: cursor, openPosition: position } of ended) {
     if (position < first.position) first = { cursor, position };
   }
@@ -120,10 +129,10 @@ class ManyStream {
   readonly #point: ResumePoint;
   readonly #from: Mark;
   readonly #known: Set<TaskId>;
-  /** Tasks whose ending has not been sent. */
+  /** Tasks named whose ending has not been sent. */
   readonly #open = new Set<TaskId>();
   readonly #endings = { completed: 0, failed: 0, cancelled: 0 };
-  #watched: WatchedBatch | undefined;
+  #release: (() => void) | undefined;
   #live = false;
 
   constructor(options: StreamsOptions, sources: ShownSources, point: ResumePoint, from: Mark) {
@@ -146,7 +155,7 @@ class ManyStream {
   start(session: Session): Omit<GateOptions, "session"> {
     const { batch, rows, newest } = this.#sources;
     const { batches } = this.#options;
-    if (batch !== null) this.#watched = batches.watch(batch, rows, () => this.#endIfDone(session));
+    if (batch !== null) this.#release = batches.watch(batch.id, rows);
     return {
       after: this.#from.position,
       // To a late joiner the snapshots stand for all that is old; its endings are held.
@@ -154,22 +163,21 @@ class ManyStream {
       encodeLost: (lost) => this.#encodeLost(session, lost),
       preamble: this.#preamble(session),
       readHistory: async (after) => await this.#read(after),
-      onSend: ({ topic }) => this.#introduce(session, topic as TaskId),
+      onSend: ({ topic }) => this.#introduce(session, topic),
       onSent: (event) => this.#sent(session, event),
       onLive: () => {
         this.#live = true;
         this.#countLostEndings();
         this.#tellUnseen(session);
-        const sums = batch === null ? undefined : batches.latest(batch.id);
-        if (sums !== undefined) session.latest(sums);
+        this.#tellSums(session);
         this.#endIfDone(session);
       },
     };
   }
 
   release(): void {
-    this.#watched?.release();
-    this.#watched = undefined;
+    this.#release?.();
+    this.#release = undefined;
   }
 
   /** Where there is a gap the snapshots of all tasks stand for it, whatever the client has seen. */
@@ -227,13 +235,18 @@ class ManyStream {
       endingsOnlyUpTo: this.#point.kind === "resumed" ? 0 : newest.position,
     });
     // A task made since the rows were read has to be in memory when its first milestone introduces it.
-    const added = page.milestones.filter(({ topic }) => !this.#known.has(topic as TaskId));
-    await Promise.all(added.map(async ({ topic }) => await tasks.read(topic as TaskId)));
+    const added = page.milestones
+      .flatMap(({ topic }) => parseTaskId(topic) ?? [])
+      .filter((id) => !this.#known.has(id));
+    await Promise.all(added.map(async (id) => await tasks.read(id)));
     return page;
   }
 
-  #introduce(session: Session, id: TaskId): void {
-    if (this.#known.has(id)) return;
+  #introduce(session: Session, topic: string): void {
+    const id = parseTaskId(topic);
+    // Before its end the sums of a batch go out, those held back among them.
+    if (id === undefined) this.#tellSums(session);
+    if (id === undefined || this.#known.has(id)) return;
     this.#known.add(id);
     this.#open.add(id);
     const row = this.#options.tasks.peek(id);
@@ -241,6 +254,10 @@ class ManyStream {
   }
 
   #sent(session: Session, { topic, ending }: Milestone): void {
+    if (topic === BATCH_TOPIC) {
+      session.end("completed");
+      return;
+    }
     const id = topic as TaskId;
     if (!ending || !this.#open.delete(id)) return;
     const row = this.#options.tasks.peek(id) ?? this.#sources.rows.find((one) => one.id === id);
@@ -248,14 +265,17 @@ class ManyStream {
     this.#endIfDone(session);
   }
 
-  #endIfDone(session: Session): void {
-    if (!this.#live || this.#open.size > 0 || this.#watched?.closed === false) return;
+  #tellSums(session: Session): void {
     const { batch } = this.#sources;
-    // The last sums go out whole: nothing held back by the interval may be lost with the end.
     const sums = batch === null ? undefined : this.#options.batches.latest(batch.id);
-    if (sums !== undefined) session.write(sums.frame);
+    if (sums !== undefined) session.latest(sums);
+  }
+
+  /** When all tasks named have ended. */
+  #endIfDone(session: Session): void {
+    if (this.#sources.batch !== null || !this.#live || this.#open.size > 0) return;
     const data: BatchCompleteData = {
-      batchId: batch?.id ?? null,
+      batchId: null,
       tasks: this.#known.size,
       ...this.#endings,
       timestamp: toSeconds(this.#options.now()),

@@ -334,6 +334,7 @@ test.each(["one", "many"] as const)(
         const ids = [(await world.job({ batchId, total: 1_000 })).id];
         const stored: string[] = [];
         world.store.subscribe(({ milestones }) => stored.push(...milestones.map(({ cursor }) => cursor)));
+        if (kind === "many") world.store.onBatchEnd((_id, { cursor }) => stored.push(cursor));
         const [first] = ids;
         if (first === undefined) throw new Error("no task");
         const client = new Alternating(async (cursor, poll) =>

@@ -1,7 +1,13 @@
 /**
  * What every stream has, whatever it carries: its first frames, its heartbeat, its gate, its expiry, its release.
  */
-import type { ConnectedData, ConnectedManyData, HeartbeatData, TaskId } from "@holdfast/protocol";
+import {
+  parseTaskId,
+  type ConnectedData,
+  type ConnectedManyData,
+  type HeartbeatData,
+  type TaskId,
+} from "@holdfast/protocol";
 import {
   encodeComment,
   encodeFrame,
@@ -141,7 +147,8 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
     ...planned,
     onSent: (event) => {
       // A session that had no room for it has closed, and stands where it stood.
-      if (event.ending && session.cursor === event.cursor) followed.sent(event.topic as TaskId, session);
+      const ended = event.ending && session.cursor === event.cursor ? parseTaskId(event.topic) : undefined;
+      if (ended !== undefined) followed.sent(ended, session);
       onSent?.(event);
     },
   };

@@ -153,7 +153,6 @@ test("a batch is one stream for all its tasks, those added later included, and e
   await service.batches.close(batchId);
   expect(sink.events.at(-1)).toBe("batchComplete");
   expect(sink.data("batchComplete")[0]).toMatchObject({ batchId, tasks: 2, completed: 2, failed: 0 });
-  expect(sink.events.at(-2)).toBe("batch");
   expect(sink.data("batch").at(-1)).toMatchObject({ completed: 2, percentage: 100 });
   expect(reports).toMatchObject([{ reason: "completed" }]);
   const again = await service.watchBatch(
@@ -161,6 +160,46 @@ test("a batch is one stream for all its tasks, those added later included, and e
     sink.frames.map(idOf).findLast((text) => text !== undefined),
   );
   expect(again.outcome).toBe("no-content");
+});
+
+test("who was cut between the last ending and batchComplete is told of it, and only then answered without a stream", async () => {
+  const batchId = "b" as BatchId;
+  const { id } = await service.upload({ batchId });
+  const whole = await service.watchBatch(batchId);
+  await service.batches.close(batchId);
+  await service.receive(id);
+  await settled();
+  expect(whole.sink.events.slice(-2)).toEqual(["complete", "batchComplete"]);
+  const [ending, end] = whole.sink.frames.slice(-2).map(idOf);
+  for (const poll of [undefined, { waitMs: 60_000, rev: undefined }]) {
+    const cut = await service.watchBatch(batchId, ending, poll);
+    expect(cut.sink.events.filter((event) => event !== "batch")).toEqual([
+      "connected",
+      "snapshot",
+      "batchComplete",
+    ]);
+    expect(idOf(cut.sink.frames.at(-1))).toBe(end);
+    expect(cut.sink.ended).toBe(true);
+    expect((await service.watchBatch(batchId, end, poll)).outcome).toBe("no-content");
+  }
+});
+
+test("who comes late to a batch that ended is told so, also when it was empty, and by a foreign cursor", async () => {
+  const [full, empty] = ["full" as BatchId, "empty" as BatchId];
+  const { id } = await service.upload({ batchId: full });
+  await service.receive(id);
+  await service.batches.create({ id: empty, metadata: {} });
+  for (const batchId of [full, empty]) await service.batches.close(batchId);
+  await service.upload();
+  for (const batchId of [full, empty]) {
+    for (const cursor of [undefined, "nonsense"]) {
+      const { sink } = await service.watchBatch(batchId, cursor);
+      expect(sink.events.at(-1)).toBe("batchComplete");
+      const cut = await service.watchBatch(batchId, idOf(sink.frames[0]));
+      expect(cut.sink.events.at(-1)).toBe("batchComplete");
+      expect((await service.watchBatch(batchId, idOf(sink.frames.at(-1)))).outcome).toBe("no-content");
+    }
+  }
 });
 
 test("a late joiner of a batch gets every snapshot and every ending", async () => {

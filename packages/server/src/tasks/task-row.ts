@@ -5,6 +5,7 @@
  * every change a reader can see.
  */
 import type { BatchId, Cursor, Json, TaskError, TaskId, TaskStatus } from "@holdfast/protocol";
+import type { Mark } from "../stores/store.js";
 
 export interface TaskRow {
   readonly id: TaskId;
@@ -74,6 +75,15 @@ export type RowProgress = Pick<
 export interface BatchRow {
   readonly id: BatchId;
   readonly closed: boolean;
+  /** Null while a task of it has not ended, or may be added. The store's to fill. */
+  readonly end: BatchEnd | null;
   readonly metadata: { readonly [key: string]: Json };
   readonly createdAtMs: number;
+}
+
+export interface BatchEnd {
+  /** Where `batchComplete` lies. */
+  readonly mark: Mark;
+  /** The newest milestone before it: where a late joiner starts. */
+  readonly before: Mark;
 }

@@ -92,6 +92,7 @@ export class Tasks {
       const { row: batch } = await this.#options.store.createBatch({
         id: task.batchId,
         closed: false,
+        end: null,
         metadata: {},
         createdAtMs: nowMs,
       });
