@@ -38,6 +38,13 @@ export interface Lost {
   readonly passed: boolean;
 }
 
+/** Frames in the place of what is lost. */
+export interface LostTold {
+  readonly gap: Uint8Array;
+  /** What the reader needs beside it, pulled as it reads. */
+  readonly snapshots: Iterable<Uint8Array>;
+}
+
 export interface GateOptions {
   readonly session: Session;
   /** Position of the newest milestone the reader has; everything above it is sent. */
@@ -48,10 +55,10 @@ export interface GateOptions {
   /** The reader has been told that history up to here is not whole, or has a snapshot that stands for it. */
   readonly accountedFor?: number | undefined;
   /**
-   * What to tell the reader when more than that has gone while history was read; undefined when nothing it has stands for what is lost:
+   * What to tell the reader when more than that has gone while history was read; undefined when nothing can stand for what is lost:
    * the stream then ends, and the reader comes back with its cursor.
    */
-  readonly encodeLost?: ((lost: Lost) => Uint8Array | undefined) | undefined;
+  readonly tellLost?: ((lost: Lost) => Promise<LostTold | undefined>) | undefined;
   /** True when the caller knows, in this very turn, that nothing is stored above `after`: spares a read. */
   readonly upToDate?: boolean | undefined;
   /** Called before a milestone is handed to the session: the place to introduce its topic. */
@@ -104,18 +111,15 @@ export class Gate implements Listener {
   /** Sends preamble and history, then goes live. Call after subscribing. Rejects when history can't be read. */
   async open(): Promise<void> {
     const { session, preamble, readHistory } = this.#options;
-    for (const frame of preamble ?? []) {
-      if (!session.open) return;
-      session.write(frame);
-      // oxlint-disable-next-line no-await-in-loop -- pulled as the reader reads: that is the bound
-      if (session.queuedBytes > 0) await session.writable();
-    }
+    if (preamble !== undefined) await this.#pull(preamble);
     let behind = this.#options.upToDate !== true;
     while (session.open && (behind || this.#overflowed)) {
       this.#forgetWaiting();
       // oxlint-disable-next-line no-await-in-loop -- pages are in order
       const page = await readHistory(this.#position);
-      if (!this.#accountForLost(page)) {
+      const lost = this.#unaccounted(page);
+      // oxlint-disable-next-line no-await-in-loop -- likewise
+      if (lost !== undefined && !(await this.#tell(lost))) {
         // History was let go of faster than this reader took it. It comes back with its cursor, and is told of the gap.
         session.end("slow-consumer");
         return;
@@ -163,15 +167,30 @@ export class Gate implements Listener {
     else this.#newest.set(value.topic, value);
   }
 
-  /** Whether the reader knows of all that has gone. */
-  #accountForLost(page: HistoryPage): boolean {
+  async #pull(frames: Iterable<Uint8Array>): Promise<void> {
+    const { session } = this.#options;
+    for (const frame of frames) {
+      if (!session.open) return;
+      session.write(frame);
+      // oxlint-disable-next-line no-await-in-loop -- pulled as the reader reads: that is the bound
+      if (session.queuedBytes > 0) await session.writable();
+    }
+  }
+
+  /** What has gone without the reader's knowing. */
+  #unaccounted(page: HistoryPage): Lost | undefined {
     const lost = toLost(page, this.#position);
-    if (lost === undefined || lost.mark.position <= this.#accountedFor) return true;
-    const frame = this.#options.encodeLost?.(lost);
-    if (frame === undefined) return false;
+    return lost !== undefined && lost.mark.position > this.#accountedFor ? lost : undefined;
+  }
+
+  /** Whether there was something to tell. */
+  async #tell(lost: Lost): Promise<boolean> {
+    const told = await this.#options.tellLost?.(lost);
+    if (told === undefined) return false;
     this.#accountedFor = lost.mark.position;
     if (lost.passed) this.#position = lost.mark.position;
-    this.#options.session.write(frame, lost.passed ? lost.mark.cursor : undefined);
+    this.#options.session.write(told.gap, lost.passed ? lost.mark.cursor : undefined);
+    await this.#pull(told.snapshots);
     return true;
   }
 

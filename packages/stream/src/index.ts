@@ -8,7 +8,15 @@ export {
   type EngineStats,
   type StreamOptions,
 } from "./engine.js";
-export { Gate, toLost, type GateOptions, type HistoryMark, type HistoryPage, type Lost } from "./gate.js";
+export {
+  Gate,
+  toLost,
+  type GateOptions,
+  type HistoryMark,
+  type HistoryPage,
+  type Lost,
+  type LostTold,
+} from "./gate.js";
 export { Hub, type Listener } from "./hub.js";
 export { createChannel, type NodeChannel, type NodeRequest } from "./node-sink-channel.js";
 export { nodeSink } from "./node-sink.js";

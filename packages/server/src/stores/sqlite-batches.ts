@@ -22,9 +22,7 @@ export class SqliteBatches {
   find(id: BatchId): BatchRow | undefined {
     const found = this.#sql.readBatch.get(id);
     // A row of an older server has no `end`.
-    return found === undefined
-      ? undefined
-      : ({ end: null, ...JSON.parse(String(found["row"])) } as BatchRow);
+    return found === undefined ? undefined : ({ end: null, ...JSON.parse(String(found["row"])) } as BatchRow);
   }
 
   /** Whether there was none of that id. */

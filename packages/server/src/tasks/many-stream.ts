@@ -22,6 +22,7 @@ import {
   type GateOptions,
   type HistoryPage,
   type Lost,
+  type LostTold,
   type Milestone,
   type Session,
 } from "@holdfast/stream";
@@ -48,6 +49,8 @@ export interface ManySources {
   readonly unavailable: readonly UnavailableData[];
   /** The store's newest milestone before the rows were read. */
   readonly newest: Mark;
+  /** The rows as they are now, those of tasks added since among them. */
+  readonly reread: () => Promise<readonly TaskRow[]>;
 }
 
 // Milestones read at a time: about 32 KiB, half of what a connection may hold.
@@ -132,6 +135,9 @@ class ManyStream {
   /** Tasks named whose ending has not been sent. */
   readonly #open = new Set<TaskId>();
   readonly #endings = { completed: 0, failed: 0, cancelled: 0 };
+  /** The newest rows read, and what they stand for. */
+  #rows: readonly TaskRow[];
+  #standsFor: Mark;
   #release: (() => void) | undefined;
   #live = false;
 
@@ -140,6 +146,8 @@ class ManyStream {
     this.#sources = sources;
     this.#point = point;
     this.#from = from;
+    this.#rows = sources.rows;
+    this.#standsFor = sources.newest;
     this.#known = new Set(sources.rows.map((row) => row.id));
     for (const row of sources.rows) {
       // An ending at or below the client's cursor was seen; one above it will be replayed.
@@ -160,7 +168,7 @@ class ManyStream {
       after: this.#from.position,
       // To a late joiner the snapshots stand for all that is old; its endings are held.
       accountedFor: this.#point.kind === "resumed" ? accountedFor(this.#point) : newest.position,
-      encodeLost: (lost) => this.#encodeLost(session, lost),
+      tellLost: async (lost) => await this.#tellLost(session, lost),
       preamble: this.#preamble(session),
       readHistory: async (after) => await this.#read(after),
       onSend: ({ topic }) => this.#introduce(session, topic),
@@ -185,17 +193,45 @@ class ManyStream {
     return this.#sources.unseen === undefined || accountedFor(this.#point) > 0;
   }
 
-  /** Snapshots of all tasks stand for whatever was committed before their rows were read, also when it goes while they are being sent. */
-  #encodeLost(session: Session, lost: Lost): Uint8Array | undefined {
-    if (!this.#showsAll || lost.mark.position > this.#sources.newest.position) return undefined;
-    return toFrameBytes(encodeGap(null, session.cursor, lost));
+  /**
+   * Snapshots of all tasks stand for whatever was committed before their rows were read. What came later, and has gone while they were
+   * being sent, is told by fresh ones of the tasks that have changed since. The gap before them may carry an id: who is cut behind
+   * it begins with snapshots of all tasks.
+   */
+  async #tellLost(session: Session, lost: Lost): Promise<LostTold | undefined> {
+    if (!this.#showsAll) return undefined;
+    const { position } = this.#standsFor;
+    const fresh = lost.mark.position > position;
+    if (fresh) {
+      this.#standsFor = await this.#options.store.newest();
+      this.#rows = await this.#sources.reread();
+    }
+    return {
+      gap: toFrameBytes(encodeGap(null, session.cursor, lost)),
+      snapshots: fresh ? this.#changedSince(session, position) : [],
+    };
+  }
+
+  *#changedSince(session: Session, position: number): Generator<Uint8Array> {
+    const held = new Set(this.#rows.map(({ id }) => id));
+    for (const taskId of this.#open) {
+      if (held.has(taskId)) continue;
+      // It has ended and gone, and its ending with it.
+      this.#open.delete(taskId);
+      yield encodeJsonFrame("unavailable", { taskId, code: "TASK_EXPIRED" } satisfies UnavailableData);
+    }
+    for (const row of this.#rows) {
+      if (row.position <= position) continue;
+      if (!this.#known.has(row.id)) this.#open.add(row.id);
+      this.#known.add(row.id);
+      yield this.#snapshot(session, row);
+    }
   }
 
   /** Once history is sent, an old ending that did not come has gone with its task; its snapshot has told it. */
   #countLostEndings(): void {
-    const { rows, newest } = this.#sources;
-    for (const { id, status, position } of rows) {
-      if (isTerminal(status) && position <= newest.position && this.#open.delete(id))
+    for (const { id, status, position } of this.#rows) {
+      if (isTerminal(status) && position <= this.#standsFor.position && this.#open.delete(id))
         this.#endings[status] += 1;
     }
   }
@@ -260,7 +296,7 @@ class ManyStream {
     }
     const id = topic as TaskId;
     if (!ending || !this.#open.delete(id)) return;
-    const row = this.#options.tasks.peek(id) ?? this.#sources.rows.find((one) => one.id === id);
+    const row = this.#options.tasks.peek(id) ?? this.#rows.find((one) => one.id === id);
     if (row !== undefined && isTerminal(row.status)) this.#endings[row.status] += 1;
     this.#endIfDone(session);
   }

@@ -1,7 +1,7 @@
 import type { BatchId, TaskId } from "@holdfast/protocol";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { idOf, Service, settled } from "../testing/service.js";
+import { idOf, Service, settled, type Watching } from "../testing/service.js";
 
 let service: Service;
 
@@ -101,6 +101,36 @@ test("a cursor of another store, of the future or of nobody gets a gap and the s
   await service.receive(id);
   const late = await service.watch(id, future);
   expect(late.sink.events).toEqual(["connected", "gap", "complete"]);
+});
+
+test("who is cut anywhere behind a foreign cursor has one of ours from connected on, and lacks nothing when it comes back", async () => {
+  const batchId = "b" as BatchId;
+  const ended = await service.upload({ batchId });
+  const open = await service.upload({ batchId });
+  await service.receive(ended.id);
+  const foreign = "deadbeef-1700000000000-1";
+  for (const of of ["one", "many", "batch"] as const) {
+    const watch = async (cursor: string | undefined): Promise<Watching> =>
+      of === "one"
+        ? await service.watch(ended.id, cursor)
+        : of === "many"
+          ? await service.watchMany([ended.id, open.id], cursor)
+          : await service.watchBatch(batchId, cursor);
+    const whole = await watch(foreign);
+    expect(whole.sink.events.slice(0, 2)).toEqual(["connected", "gap"]);
+    const { frames, events } = whole.sink;
+    for (let cut = 1; cut <= events.indexOf("complete"); cut += 1) {
+      const ids = frames.slice(0, cut).flatMap((frame) => idOf(frame) ?? []);
+      const again = await watch(ids.at(-1));
+      expect(again.sink.data("connected")[0]).toMatchObject({ resumed: true });
+      const wanted = events.filter((event) => event === "snapshot" || event === "complete");
+      expect(again.sink.events.filter((event) => event === "snapshot" || event === "complete")).toEqual(
+        wanted,
+      );
+      again.sink.destroy();
+    }
+    whole.sink.destroy();
+  }
 });
 
 test("an unknown task is refused before any byte", async () => {

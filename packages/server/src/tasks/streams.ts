@@ -105,10 +105,11 @@ export class Streams {
     const point = await readResumePoint(store, request.lastEventId, { batchId: id });
     await batches.row(id);
     const newest = await store.newest();
-    const rows = await batches.rows(id);
+    const reread = async (): Promise<readonly TaskRow[]> => await batches.rows(id);
+    const rows = await reread();
     // Read last: a batch that was closed while its rows were read has no other rows than these.
     const batch = await batches.row(id);
-    return openManyStream(this.#options, point, { batch, rows, unavailable: [], newest }, request);
+    return openManyStream(this.#options, point, { batch, rows, unavailable: [], newest, reread }, request);
   }
 
   /** Unknown ids are said in the stream as `unavailable`. */
@@ -117,12 +118,15 @@ export class Streams {
     const taskIds = ids.flatMap((id) => parseTaskId(id) ?? []);
     const point = await readResumePoint(store, request.lastEventId, { taskIds });
     const newest = await store.newest();
-    const found = await Promise.all([...new Set(ids)].map(async (id) => await this.#find(id)));
+    const find = async (): Promise<readonly (TaskRow | UnavailableData)[]> =>
+      await Promise.all([...new Set(ids)].map(async (id) => await this.#find(id)));
+    const found = await find();
     const sources = {
       batch: null,
       rows: found.filter((one) => "id" in one),
       unavailable: found.filter((one) => "code" in one),
       newest,
+      reread: async () => (await find()).filter((one) => "id" in one),
     };
     return openManyStream(this.#options, point, sources, request);
   }
