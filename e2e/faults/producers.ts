@@ -32,11 +32,14 @@ export interface Acknowledged {
 interface Report {
   readonly type: string;
   readonly attempt: number;
+  readonly leaseSeconds?: number;
   readonly data: object;
 }
 
 type Ending = "complete" | "failed" | "cancelled";
 
+// Longer than any fault holds, and far shorter than the hour by which the clock is set.
+const LEASE_SECONDS = 300;
 const AGAIN_AFTER_MS = 40;
 // A server that is stopped accepts and stays mute; its retries must not wait for the end of the fault.
 const SILENCE_MS = 2_000;
@@ -85,7 +88,7 @@ export class Producers {
     await pause(random.next() * periodMs);
     for (let step = 1; !this.#finishing; step += 1) {
       done += random.integer(1, 5);
-      const progress = { type: "progress", attempt, data: { done } };
+      const progress = { type: "progress", attempt, leaseSeconds: LEASE_SECONDS, data: { done } };
       const milestone = { type: "step.done", attempt, data: { step, pad } };
       // Together or one by one: both are a producer's to choose.
       if (random.next() < 0.5) await this.#report(id, `${step}-p`, [progress]);

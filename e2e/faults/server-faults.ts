@@ -1,4 +1,4 @@
-/** Faults of the server and of the machine below it: it dies, is replaced, is stopped, has no space, or lives an hour ago. */
+/** Faults of the server and of the machine below it: it dies, is replaced, is stopped, has no space, or lives an hour ago or ahead. */
 import { spawnSync } from "node:child_process";
 import { appendFileSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -94,10 +94,16 @@ export const SERVER_FAULTS: readonly Fault[] = [
       };
     },
   },
-  {
-    name: "clock back an hour",
+  clockFault("back", -3_600),
+  clockFault("forward", 3_600),
+];
+
+/** The time of day of server and watchers in one step. Producers' leases are far shorter than the step: one that went by that clock would lapse. */
+function clockFault(direction: "back" | "forward", stepSeconds: number): Fault {
+  return {
+    name: `clock ${direction} an hour`,
     what: () =>
-      `the time of day of server and watchers (libfaketime) goes back an hour in one step, and stays there`,
+      `the time of day of server and watchers (libfaketime) goes ${direction} an hour in one step, and stays there`,
     needs: ["faketime"],
     stage: ({ form }) => {
       const directory = mkdtempSync(join(tmpdir(), "holdfast-clock-"));
@@ -116,19 +122,23 @@ export const SERVER_FAULTS: readonly Fault[] = [
         watcherEnv: env,
         severs: false,
         strike: async ({ url }) => {
-          writeFileSync(clock, "-3600\n");
+          writeFileSync(clock, `${stepSeconds > 0 ? "+" : ""}${stepSeconds}\n`);
           const liftedAtMs = monotonicMs();
           await pause(form.holdMs);
           const { headers } = await callHttp(`${url}/healthz`);
-          const backMs = Date.now() - Date.parse(headers.date ?? "");
-          if (!(backMs > 3_590_000)) throw new Error(`the server's clock went back by ${backMs} ms`);
-          return { liftedAtMs, evidence: `the server's Date was ${Math.round(backMs / 1_000)} s behind` };
+          const aheadMs = Date.parse(headers.date ?? "") - Date.now();
+          if (!(Math.abs(aheadMs - stepSeconds * 1_000) < 10_000))
+            throw new Error(`the server's clock is ahead by ${aheadMs} ms`);
+          return {
+            liftedAtMs,
+            evidence: `the server's Date was ${Math.round(Math.abs(aheadMs) / 1_000)} s ${stepSeconds > 0 ? "ahead" : "behind"}`,
+          };
         },
         cleanUp: () => rmSync(directory, { recursive: true, force: true }),
       };
     },
-  },
-];
+  };
+}
 
 /** To the last byte: the server writes meanwhile, so only a write that fails tells. */
 function fill(file: string): void {

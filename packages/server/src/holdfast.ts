@@ -228,8 +228,10 @@ function goingAway(): HoldfastError {
   });
 }
 
-function monotonicMs(): number {
-  return performance.now();
+/** The time of day as of now, and from here on only what has passed: in whole milliseconds. */
+function startSteadyClock(): () => number {
+  const startMs = Date.now() - performance.now();
+  return () => Math.round(startMs + performance.now());
 }
 
 type Parts = ReturnType<typeof assemble>;
@@ -238,6 +240,7 @@ function assemble(settings: HoldfastSettings, store: Store) {
   const logger = settings.logger ?? pino({ level: "silent" });
   const onError = (error: unknown, doing: string): void => logger.error({ err: error }, `failed: ${doing}`);
   const now = Date.now;
+  const monotonicMs = startSteadyClock();
   const { basePath, heartbeatMs, progressIntervalMs, maxQueueBytes, maxStreamAgeMs } = settings;
   const engine = new StreamEngine({
     heartbeatMs,
@@ -277,6 +280,7 @@ function assemble(settings: HoldfastSettings, store: Store) {
     retentionMs: settings.retentionMs,
     historyMs: settings.historyMs,
     now,
+    monotonicMs,
     onError,
   });
   const controls = new Controls(tasks);

@@ -20,7 +20,8 @@ import type { BatchRow, TaskRow } from "./task-row.js";
 import { toSeconds } from "./task-wire.js";
 import { assertMetadata } from "./new-task.js";
 import { BATCH_TOPIC, toMilestone } from "./milestone-frame.js";
-import { batchChannel, type Tasks } from "./tasks.js";
+import { batchChannel } from "./task-channels.js";
+import type { Tasks } from "./tasks.js";
 
 export interface BatchesOptions {
   readonly store: Store;

@@ -152,3 +152,38 @@ test("upload expiry and retention do not wait for anybody after a start", async 
   await expect(service.tasks.read(ended.id)).rejects.toMatchObject({ code: "TASK_EXPIRED" });
   expect((await service.tasks.read(left.id)).error).toMatchObject({ code: "UPLOAD_EXPIRED" });
 });
+
+test.each([3_600_000, -3_600_000])(
+  "a clock that is set back by %i ms while the server runs ends nothing early and keeps nothing longer",
+  async (stepMs) => {
+    const leased = await service.job();
+    const leasing: Report = { type: "progress", done: 1, leaseSeconds: 60 };
+    await service.tasks.command(leased.id, { type: "report", report: leasing });
+    const failing = await service.job({ maxAttempts: 2 });
+    const fail: Report = { type: "fail", code: "X", message: "m", retryable: true };
+    await service.tasks.command(failing.id, { type: "report", report: fail });
+    const ended = await service.upload();
+    await service.receive(ended.id);
+    const stalled = await service.upload();
+    await service.receive(stalled.id, 40);
+    service.stepBack(stepMs);
+    await after(59_999);
+    expect((await service.tasks.read(leased.id)).status).toBe("processing");
+    expect((await service.tasks.read(failing.id)).status).toBe("processing");
+    // A report after the step is one like any other.
+    await service.tasks.command(leased.id, { type: "report", report: leasing });
+    expect(service.tasks.producerSeenMs(leased.id)).toBe(0);
+    await after(59_999);
+    expect((await service.tasks.read(leased.id)).status).toBe("processing");
+    await after(1);
+    expect((await service.tasks.read(leased.id)).error?.code).toBe("PRODUCER_LOST");
+    await after(SETTINGS.retryGraceMs - 119_999);
+    expect((await service.tasks.read(failing.id)).status).toBe("failed");
+    await after(SETTINGS.uploadExpiryMs - SETTINGS.retryGraceMs);
+    expect((await service.tasks.read(stalled.id)).error?.code).toBe("UPLOAD_EXPIRED");
+    await after(SETTINGS.retentionMs - SETTINGS.uploadExpiryMs - 1);
+    expect((await service.tasks.read(ended.id)).status).toBe("completed");
+    await after(1);
+    await expect(service.tasks.read(ended.id)).rejects.toMatchObject({ code: "TASK_EXPIRED" });
+  },
+);

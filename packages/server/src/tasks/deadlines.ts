@@ -24,8 +24,10 @@ export interface DeadlinesOptions {
   readonly retentionMs: number;
   /** Milestones older than this are let go of, endings excepted. */
   readonly historyMs: number;
-  /** Unix milliseconds. */
+  /** Unix milliseconds, by which milestones and batches are dated. */
   readonly now: () => number;
+  /** The clock of deadlines: `Clocks.monotonicMs`. */
+  readonly monotonicMs: () => number;
   readonly onError: (error: unknown, doing: string) => void;
 }
 
@@ -49,7 +51,7 @@ export class Deadlines {
 
   constructor(options: DeadlinesOptions) {
     this.#options = options;
-    this.#startedAtMs = options.now();
+    this.#startedAtMs = options.monotonicMs();
   }
 
   start(): void {
@@ -73,11 +75,11 @@ export class Deadlines {
   }
 
   async #look(): Promise<void> {
-    const { store, tasks, alsoLook, now, onError } = this.#options;
+    const { store, tasks, alsoLook, monotonicMs, onError } = this.#options;
     await alsoLook().catch((error: unknown) => onError(error, "completing uploads that are whole"));
-    for (const stored of await store.listDue(now(), AT_ONCE)) {
+    for (const stored of await store.listDue(monotonicMs(), AT_ONCE)) {
       const row = tasks.peek(stored.id) ?? stored;
-      if (row.dueAtMs === null || row.dueAtMs > now() || this.#mayYetReport(row)) continue;
+      if (row.dueAtMs === null || row.dueAtMs > monotonicMs() || this.#mayYetReport(row)) continue;
       try {
         // oxlint-disable-next-line no-await-in-loop -- one after the other leaves room for requests
         await this.#lapse(row);
@@ -86,30 +88,33 @@ export class Deadlines {
       }
     }
     await this.#trim();
-    if (now() >= this.#batchesAtMs) await this.#expireBatches();
+    if (monotonicMs() >= this.#batchesAtMs) await this.#expireBatches();
   }
 
   /** [wire: absence] */
   #mayYetReport(row: TaskRow): boolean {
     if (isTerminal(row.status) || isReceiving(row)) return false;
     if ((row.seenAtMs ?? row.createdAtMs) >= this.#startedAtMs) return false;
-    const sinceStartMs = this.#options.now() - this.#startedAtMs;
-    // Below 0 the clock was stepped back, and tells nothing about what is due.
-    return sinceStartMs >= 0 && sinceStartMs < ABSENCE_GRACE_MS;
+    return this.#options.monotonicMs() - this.#startedAtMs < ABSENCE_GRACE_MS;
   }
 
   async #expireBatches(): Promise<void> {
-    const { store, retentionMs, now } = this.#options;
+    const { store, retentionMs, monotonicMs } = this.#options;
     // When there are more, the next look goes on.
-    if (!(await store.expireBatches(now() - retentionMs, AT_ONCE)))
-      this.#batchesAtMs = now() + BATCHES_EVERY_MS;
+    if (!(await store.expireBatches(this.#leastMs() - retentionMs, AT_ONCE)))
+      this.#batchesAtMs = monotonicMs() + BATCHES_EVERY_MS;
+  }
+
+  /** Dates are of the time of day: whichever way it was set, nothing goes too early. */
+  #leastMs(): number {
+    return Math.min(this.#options.now(), this.#options.monotonicMs());
   }
 
   async #trim(): Promise<void> {
-    const { store, historyMs, now } = this.#options;
+    const { store, historyMs } = this.#options;
     for (let page = 0; page < TRIM_PAGES; page += 1) {
       // oxlint-disable-next-line no-await-in-loop -- likewise
-      if (!(await store.trimMilestones(now() - historyMs, TRIM_PAGE))) return;
+      if (!(await store.trimMilestones(this.#leastMs() - historyMs, TRIM_PAGE))) return;
       // oxlint-disable-next-line no-await-in-loop -- likewise
       await setImmediate();
     }

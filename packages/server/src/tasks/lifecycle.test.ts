@@ -2,7 +2,7 @@ import { isEnding, isTerminal, type TaskId } from "@holdfast/protocol";
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { HoldfastError } from "../errors.js";
-import { applyCommand, deadlineMs, type Command, type LifecycleSettings, type Report } from "./lifecycle.js";
+import { applyCommand, type Command, type LifecycleSettings, type Moment, type Report } from "./lifecycle.js";
 import { newTaskRow } from "./new-task.js";
 import type { TaskRow } from "./task-row.js";
 import { toPercentage } from "./task-wire.js";
@@ -35,8 +35,12 @@ function row(fields: Partial<TaskRow> = {}): TaskRow {
 }
 
 /** Deadlines lapse when they have come; everything else happens at 1 s. */
-function timeOf(command: Command, { dueAtMs }: TaskRow): number {
-  return command.type === "lapse" ? (dueAtMs ?? 1_000) : 1_000;
+function timeOf(command: Command, { dueAtMs }: TaskRow): Moment {
+  return moment(command.type === "lapse" ? (dueAtMs ?? 1_000) : 1_000);
+}
+
+function moment(ms: number): Moment {
+  return { nowMs: ms, steadyMs: ms };
 }
 
 function run(from: TaskRow, ...commands: Command[]) {
@@ -109,7 +113,7 @@ test("whatever happens in whatever order, a task ends at most once and nothing c
         }
         if (change.row.total !== null) expect(change.row.done).toBeLessThanOrEqual(change.row.total);
         if (change.row.status !== "completed") expect(toPercentage(change.row) ?? 0).toBeLessThan(100);
-        if (!isTerminal(change.row.status)) expect(deadlineMs(change.row, settings)).not.toBeNull();
+        expect(change.row.dueAtMs).not.toBeNull();
         current = change.row;
       }
       expect(endings).toBe(isTerminal(current.status) ? 1 : 0);
@@ -163,7 +167,7 @@ test("a stale worker is refused and changes nothing", () => {
     report({ type: "complete", result: 1, attempt: 1 }),
     report({ ...lost, attempt: 1 }),
   ]) {
-    expect(() => applyCommand(second, stale, 1, settings)).toThrow(/attempt 1 .* is over/);
+    expect(() => applyCommand(second, stale, moment(1), settings)).toThrow(/attempt 1 .* is over/);
   }
 });
 
@@ -178,8 +182,11 @@ test("a producer that dies is told as PRODUCER_LOST, after its lease or the time
 
 test("a deadline that was put off meanwhile does not lapse", () => {
   const leased = run(row(), report({ type: "progress", done: 1, leaseSeconds: 30 })).row;
-  expect(applyCommand(leased, { type: "lapse" }, 30_999, settings)).toEqual({ row: leased, milestones: [] });
-  expect(applyCommand(leased, { type: "lapse" }, 31_000, settings).row.status).toBe("failed");
+  expect(applyCommand(leased, { type: "lapse" }, moment(30_999), settings)).toEqual({
+    row: leased,
+    milestones: [],
+  });
+  expect(applyCommand(leased, { type: "lapse" }, moment(31_000), settings).row.status).toBe("failed");
 });
 
 test("an upload nobody sends bytes for expires; its row says how much was stored", () => {
@@ -210,7 +217,7 @@ test("a producer of an upload moves its percentage only upward, and its bytes no
 
 test("a report on an upload that still lacks bytes is refused", () => {
   expect(() =>
-    applyCommand(row({ kind: "upload" }), report({ type: "complete", result: 1 }), 1, settings),
+    applyCommand(row({ kind: "upload" }), report({ type: "complete", result: 1 }), moment(1), settings),
   ).toThrow(/still pending/);
 });
 
@@ -227,7 +234,7 @@ test("a custom event can't take a name of the stream's own", () => {
     "a b",
     "a\nb",
   ]) {
-    expect(() => applyCommand(row(), report({ type: "custom", name, data: 1 }), 1, settings)).toThrow(
+    expect(() => applyCommand(row(), report({ type: "custom", name, data: 1 }), moment(1), settings)).toThrow(
       HoldfastError,
     );
   }

@@ -62,6 +62,14 @@ export type Command =
   /** `dueAtMs` has passed. */
   | { readonly type: "lapse" };
 
+/** The same moment on two clocks, in Unix milliseconds. */
+export interface Moment {
+  /** The time of day, for what is shown. */
+  readonly nowMs: number;
+  /** The steady clock of this process, for what falls due. */
+  readonly steadyMs: number;
+}
+
 export interface Change {
   readonly row: TaskRow;
   readonly milestones: readonly MilestoneDraft[];
@@ -71,13 +79,13 @@ export interface Change {
 export function applyCommand(
   row: TaskRow,
   command: Command,
-  nowMs: number,
+  moment: Moment,
   settings: LifecycleSettings,
 ): Change {
   if (isTerminal(row.status)) {
     throw new HoldfastError("TASK_ENDED", `task ${row.id} has ended as ${row.status}; nothing can change it`);
   }
-  const draft = new Draft(row, nowMs, settings);
+  const draft = new Draft(row, moment, settings);
   switch (command.type) {
     case "begin":
       draft.begin("uploading", command.oneShot);
@@ -99,7 +107,7 @@ export function applyCommand(
       break;
     case "lapse": {
       // It may have been heard of between the look at the clock and this.
-      if (row.dueAtMs !== null && row.dueAtMs > nowMs) return { row, milestones: [] };
+      if (row.dueAtMs !== null && row.dueAtMs > moment.steadyMs) return { row, milestones: [] };
       draft.lapse();
       break;
     }
@@ -124,11 +132,11 @@ export function isProgress(before: TaskRow, { row, milestones }: Change): boolea
   );
 }
 
-/** Where a row's next deadline lies, by its state. */
-export function deadlineMs(row: TaskRow, settings: LifecycleSettings): number | null {
-  if (row.endedAtMs !== null) return row.endedAtMs + settings.retentionMs;
+/** Where a row's next deadline lies, by its state. `sinceMs`: now, on the clock of deadlines; what has just ended or begun counts from here. */
+export function deadlineMs(row: TaskRow, settings: LifecycleSettings, sinceMs: number): number {
+  if (isTerminal(row.status)) return sinceMs + settings.retentionMs;
   if (row.retryUntilMs !== null) return row.retryUntilMs;
-  const seenAtMs = row.seenAtMs ?? row.createdAtMs;
+  const seenAtMs = row.seenAtMs ?? sinceMs;
   if (isReceiving(row)) return seenAtMs + settings.uploadExpiryMs;
   return row.leaseUntilMs ?? seenAtMs + settings.processingTimeoutMs;
 }
@@ -152,22 +160,27 @@ function assertCustomName(name: string): void {
 class Draft {
   #row: TaskRow;
   readonly #nowMs: number;
+  readonly #steadyMs: number;
   readonly #settings: LifecycleSettings;
   readonly #milestones: MilestoneDraft[] = [];
 
-  constructor(row: TaskRow, nowMs: number, settings: LifecycleSettings) {
+  constructor(row: TaskRow, { nowMs, steadyMs }: Moment, settings: LifecycleSettings) {
     this.#row = row;
     this.#nowMs = nowMs;
+    this.#steadyMs = steadyMs;
     this.#settings = settings;
   }
 
   change(): Change {
     const moved = { ...this.#row, rev: this.#row.rev + 1, updatedAtMs: this.#nowMs };
-    return { row: { ...moved, dueAtMs: deadlineMs(moved, this.#settings) }, milestones: this.#milestones };
+    return {
+      row: { ...moved, dueAtMs: deadlineMs(moved, this.#settings, this.#steadyMs) },
+      milestones: this.#milestones,
+    };
   }
 
   begin(status: "uploading" | "processing", oneShot: boolean = this.#row.oneShot): void {
-    this.#set({ seenAtMs: this.#nowMs, oneShot });
+    this.#set({ seenAtMs: this.#steadyMs, oneShot });
     if (this.#row.status === "pending") this.#status(status);
   }
 
@@ -201,7 +214,9 @@ class Draft {
     this.#fence(report);
     this.begin("processing");
     const leaseUntilMs =
-      report.leaseSeconds === undefined ? this.#row.leaseUntilMs : this.#nowMs + report.leaseSeconds * 1_000;
+      report.leaseSeconds === undefined
+        ? this.#row.leaseUntilMs
+        : this.#steadyMs + report.leaseSeconds * 1_000;
     this.#set({ leaseUntilMs });
     switch (report.type) {
       case "progress":
@@ -322,12 +337,12 @@ class Draft {
     }
     const retryInMs = this.#settings.retryGraceMs;
     this.#milestone<AttemptData>("attempt", { reason, error, retryInMs });
-    this.#set({ error, stage: null, leaseUntilMs: null, retryUntilMs: this.#nowMs + retryInMs });
+    this.#set({ error, stage: null, leaseUntilMs: null, retryUntilMs: this.#steadyMs + retryInMs });
   }
 
   #status(status: TaskStatus): void {
     const previous = this.#row.status;
-    this.#set({ status, seenAtMs: this.#nowMs });
+    this.#set({ status, seenAtMs: this.#steadyMs });
     this.#milestone<StatusData>("status", { status, previous });
   }
 

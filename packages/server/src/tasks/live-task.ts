@@ -13,9 +13,12 @@ import type { RowProgress, TaskRow } from "./task-row.js";
 const MAX_LISTENERS = 32;
 
 export interface Clocks {
-  /** Unix milliseconds: what is shown and stored. */
+  /** Unix milliseconds: what is shown. */
   readonly now: () => number;
-  /** Milliseconds that only go forward: what is measured. The time of day may be set back, and would stand still for as long. */
+  /**
+   * Unix milliseconds as they would be had nobody set the clock since the service was opened: what is measured, and what falls due. The
+   * time of day may be set forward, and would end what has time left, or back, and would stand still for as long. [wire: steady-deadlines]
+   */
   readonly monotonicMs: () => number;
 }
 

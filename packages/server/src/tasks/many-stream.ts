@@ -40,7 +40,7 @@ import {
 } from "./stream-opener.js";
 import type { BatchRow, TaskRow } from "./task-row.js";
 import { toSeconds } from "./task-wire.js";
-import { batchChannel, taskChannel } from "./tasks.js";
+import { batchChannel, taskChannel } from "./task-channels.js";
 
 /** What the stream is of. */
 export interface ManySources {

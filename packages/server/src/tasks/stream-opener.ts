@@ -182,11 +182,11 @@ export function encodeJsonFrame(event: string, data: object): Uint8Array {
 }
 
 /** Milliseconds since any of the producers was heard; null when none was. */
-function producerSeenMs({ tasks, now }: StreamsOptions, ids: Iterable<TaskId>): number | null {
+function producerSeenMs({ tasks }: StreamsOptions, ids: Iterable<TaskId>): number | null {
   let newestMs: number | null = null;
   for (const id of ids) {
-    const seenAtMs = tasks.peek(id)?.seenAtMs ?? null;
-    if (seenAtMs !== null) newestMs = Math.max(newestMs ?? 0, seenAtMs);
+    const seenMs = tasks.producerSeenMs(id);
+    if (seenMs !== null) newestMs = Math.min(newestMs ?? seenMs, seenMs);
   }
-  return newestMs === null ? null : Math.max(0, now() - newestMs);
+  return newestMs;
 }

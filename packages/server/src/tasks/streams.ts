@@ -25,7 +25,7 @@ import {
 } from "./stream-opener.js";
 import type { TaskRow } from "./task-row.js";
 import { toSeconds } from "./task-wire.js";
-import { taskChannel } from "./tasks.js";
+import { taskChannel } from "./task-channels.js";
 
 export type { PollRequest, StreamOutcome, StreamRequest, StreamsOptions } from "./stream-opener.js";
 

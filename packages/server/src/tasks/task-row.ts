@@ -15,7 +15,7 @@ export interface TaskRow {
   /** From 1. */
   readonly attempt: number;
   readonly maxAttempts: number;
-  /** Set while an attempt has failed and the next has not begun: until then it may begin. */
+  /** On the clock of `dueAtMs`. Set while an attempt has failed and the next has not begun: until then it may begin. */
   readonly retryUntilMs: number | null;
   readonly filename: string | null;
   readonly done: number;
@@ -45,6 +45,7 @@ export interface TaskRow {
   readonly createdAtMs: number;
   readonly updatedAtMs: number;
   readonly endedAtMs: number | null;
+  // These are on the steady clock of the process that wrote them: Unix milliseconds that no setting of the clock has moved.
   /** Last byte stored or last report heard. */
   readonly seenAtMs: number | null;
   /** The producer promised to be heard again before this. */

@@ -15,10 +15,18 @@ import { isTerminal, type Task, type TaskId } from "@holdfast/protocol";
 import { encodeFrame, Latest, toFrameBytes, type Hub } from "@holdfast/stream";
 import { HoldfastError } from "../errors.js";
 import type { Committed, IdempotencyKey, Store, TaskQuery } from "../stores/store.js";
-import { applyCommand, deadlineMs, isProgress, type Command, type LifecycleSettings } from "./lifecycle.js";
+import {
+  applyCommand,
+  deadlineMs,
+  isProgress,
+  type Command,
+  type LifecycleSettings,
+  type Moment,
+} from "./lifecycle.js";
 import { LiveTask, type Clocks } from "./live-task.js";
 import { assertMetadata, newTaskRow, type NewTask } from "./new-task.js";
 import { assertRepeated, type Applied } from "./repeated-request.js";
+import { channelsOf } from "./task-channels.js";
 import type { TaskRow } from "./task-row.js";
 import { toProgress, toTask } from "./task-wire.js";
 import { toMilestone } from "./milestone-frame.js";
@@ -53,14 +61,6 @@ const DECAY_EVERY_MS = 500;
 const KEEP_MS = 30_000;
 // Two nodes at one task give way to each other; five lost races in a row mean that something else is wrong.
 const MAX_RACES = 5;
-
-export function taskChannel(id: string): string {
-  return `task:${id}`;
-}
-
-export function batchChannel(id: string): string {
-  return `batch:${id}`;
-}
 
 export class Tasks {
   readonly #options: TasksOptions;
@@ -100,7 +100,7 @@ export class Tasks {
     }
     const { row, milestones } = newTaskRow(task, nowMs);
     const result = await this.#options.store.commit({
-      row: { ...row, dueAtMs: deadlineMs(row, this.#options.settings) },
+      row: { ...row, dueAtMs: deadlineMs(row, this.#options.settings, this.#options.monotonicMs()) },
       expectedVersion: 0,
       milestones,
     });
@@ -127,6 +127,12 @@ export class Tasks {
     return this.#live.get(id)?.row;
   }
 
+  /** Since the last byte or report; null when there was none, or the task is not in memory. */
+  producerSeenMs(id: TaskId): number | null {
+    const seenAtMs = this.peek(id)?.seenAtMs ?? null;
+    return seenAtMs === null ? null : Math.max(0, this.#options.monotonicMs() - seenAtMs);
+  }
+
   async list(query: TaskQuery): Promise<readonly TaskRow[]> {
     const rows = await this.#options.store.listTasks(query);
     return rows.map((row) => this.#live.get(row.id)?.row ?? row);
@@ -149,7 +155,7 @@ export class Tasks {
   /** All or none, as one commit; progress alone is no commit. Throws also IDEMPOTENCY_CONFLICT. */
   async commands(id: TaskId, commands: readonly Command[], idempotency?: IdempotencyKey): Promise<Applied> {
     const live = await this.#load(id);
-    const { store, settings, now } = this.#options;
+    const { store, settings } = this.#options;
     return await live.exclusively(async () => {
       for (let race = 0; race < MAX_RACES; race += 1) {
         const from = live.row;
@@ -162,7 +168,7 @@ export class Tasks {
         let row = from;
         const milestones = [];
         for (const command of commands) {
-          const change = applyCommand(row, command, now(), settings);
+          const change = applyCommand(row, command, this.#moment(), settings);
           row = change.row;
           milestones.push(...change.milestones);
         }
@@ -190,12 +196,12 @@ export class Tasks {
   /** Progress of a producer, without a store call; false when it needs `commands` because it begins something. */
   async progress(id: TaskId, command: Command): Promise<boolean> {
     const live = await this.#load(id);
-    const change = applyCommand(live.row, command, this.#options.now(), this.#options.settings);
+    const change = applyCommand(live.row, command, this.#moment(), this.#options.settings);
     if (!isProgress(live.row, change)) return false;
     this.#move(live, (row) => {
       // A commit may have come between: what it refuses, or what would begin something by now, is no progress any more.
       try {
-        const later = applyCommand(row, command, this.#options.now(), this.#options.settings);
+        const later = applyCommand(row, command, this.#moment(), this.#options.settings);
         return isProgress(row, later) ? later.row : row;
       } catch (error) {
         if (error instanceof HoldfastError) return row;
@@ -208,7 +214,7 @@ export class Tasks {
   /** Keeps the task in memory until released. Throws TASK_NOT_FOUND, TASK_EXPIRED. */
   async hold(id: TaskId): Promise<TaskHold> {
     const live = await this.#load(id);
-    const { settings, now } = this.#options;
+    const { settings, monotonicMs } = this.#options;
     live.holds += 1;
     let released = false;
     return {
@@ -219,8 +225,9 @@ export class Tasks {
       stored: (done) => {
         this.#move(live, (row) => {
           const bounded = row.total === null ? done : Math.min(done, row.total);
-          const next = { ...row, done: Math.max(row.done, bounded), seenAtMs: now() };
-          return { ...next, dueAtMs: deadlineMs(next, settings) };
+          const seenAtMs = monotonicMs();
+          const next = { ...row, done: Math.max(row.done, bounded), seenAtMs };
+          return { ...next, dueAtMs: deadlineMs(next, settings, seenAtMs) };
         });
       },
       recovered: (done) => {
@@ -250,12 +257,12 @@ export class Tasks {
 
   /** Streams open now that carry this task, those of its batch among them. */
   watchers(row: TaskRow): number {
-    return this.#channels(row).reduce((sum, name) => sum + this.#options.hub.listeners(name), 0);
+    return channelsOf(row).reduce((sum, name) => sum + this.#options.hub.listeners(name), 0);
   }
 
   /** Calls back with each new number of watchers until the returned function is called. */
   onWatchers(row: TaskRow, listener: (watchers: number) => void): () => void {
-    return this.#options.hub.observe(this.#channels(row), () => listener(this.watchers(row)));
+    return this.#options.hub.observe(channelsOf(row), () => listener(this.watchers(row)));
   }
 
   /** Removes an ended task for good. */
@@ -295,6 +302,10 @@ export class Tasks {
     return this.#keep(row);
   }
 
+  #moment(): Moment {
+    return { nowMs: this.#options.now(), steadyMs: this.#options.monotonicMs() };
+  }
+
   #speed(row: TaskRow): number {
     return this.#live.get(row.id)?.speed ?? 0;
   }
@@ -316,7 +327,7 @@ export class Tasks {
 
   #committed({ row, milestones }: Committed): void {
     const { hub } = this.#options;
-    const channels = this.#channels(row);
+    const channels = channelsOf(row);
     const watched = channels.some((name) => hub.listeners(name) > 0);
     this.#live.get(row.id)?.replace(row);
     // Sums first: a stream that ends with this milestone has them at its end.
@@ -331,7 +342,7 @@ export class Tasks {
 
   #publish(row: TaskRow): void {
     const { hub } = this.#options;
-    const channels = this.#channels(row);
+    const channels = channelsOf(row);
     const live = this.#live.get(row.id);
     if (live !== undefined) live.toldSpeed = live.speed;
     if (!channels.some((name) => hub.listeners(name) > 0)) return;
@@ -343,11 +354,6 @@ export class Tasks {
       const data = JSON.stringify(toProgress(row, this.#speed(row), this.#options.now()));
       return toFrameBytes(encodeFrame({ event: "progress", data }));
     });
-  }
-
-  #channels(row: TaskRow): string[] {
-    const own = taskChannel(row.id);
-    return row.batchId === null ? [own] : [own, batchChannel(row.batchId)];
   }
 
   #every(intervalMs: number, run: () => Promise<void> | void): void {
@@ -379,7 +385,7 @@ export class Tasks {
 
   #sweep(): void {
     for (const [id, live] of this.#live) {
-      const watched = this.#channels(live.row).some((name) => this.#options.hub.listeners(name) > 0);
+      const watched = channelsOf(live.row).some((name) => this.#options.hub.listeners(name) > 0);
       if (live.idle && !watched && live.untouchedMs > KEEP_MS) this.#live.delete(id);
     }
   }

@@ -93,10 +93,12 @@ export class Service {
       retentionMs: SETTINGS.retentionMs,
       historyMs: HISTORY_MS,
       now,
+      monotonicMs,
       onError,
     });
   }
 
+  /** Sets the time of day; below 0 forward. */
   stepBack(ms: number): void {
     this.clock.nowMs -= ms;
     this.clock.steppedBackMs += ms;
