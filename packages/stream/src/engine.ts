@@ -61,7 +61,7 @@ export interface EngineQueue {
 }
 
 export class StreamEngine {
-  readonly hub: Hub = new Hub();
+  readonly hub: Hub;
   readonly #options: EngineOptions;
   readonly #clock: Clock;
   readonly #random: () => number;
@@ -76,6 +76,7 @@ export class StreamEngine {
     this.#clock = options.clock ?? systemClock;
     this.#random = options.random ?? Math.random;
     this.#wheel = new TimerWheel(this.#clock, options.onError);
+    this.hub = new Hub(options.onError);
   }
 
   get stats(): EngineStats {

@@ -13,7 +13,9 @@ import { TimerWheel } from "./timer-wheel.js";
 
 class Log {
   readonly events: Milestone[] = [];
-  readonly hub = new Hub();
+  readonly hub = new Hub((error) => {
+    throw error;
+  });
   revision = 0;
   /** Events up to here are no longer held. */
   trimmed = 0;

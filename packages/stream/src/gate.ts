@@ -177,6 +177,11 @@ export class Gate implements Listener {
     }
   }
 
+  /** Its reader comes back with its cursor. */
+  failed(): void {
+    this.#options.session.close("error");
+  }
+
   /** What has gone without the reader's knowing. */
   #unaccounted(page: HistoryPage): Lost | undefined {
     const lost = toLost(page, this.#position);

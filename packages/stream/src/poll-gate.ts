@@ -83,6 +83,10 @@ export class PollGate implements Listener {
     this.#check();
   }
 
+  failed(): void {
+    this.#gate.failed();
+  }
+
   /** The queue is at its bound: what was not written is left for the next poll. */
   full(): void {
     this.#answer();
