@@ -126,7 +126,7 @@ export class Gate implements Listener {
       }
       for (const event of page.milestones) {
         // oxlint-disable-next-line no-await-in-loop -- as its reader takes it: a page of large events is more than a session may hold
-        if (session.queuedBytes > 0) await session.writable();
+        if (!session.hasRoomFor(event.frame.byteLength)) await session.writable();
         this.#send(event);
       }
       behind = !page.done;

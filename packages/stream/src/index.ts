@@ -1,6 +1,7 @@
 export type { Channel, Connection, ConnectOptions, PublishOptions } from "./channel.js";
 export type { ChannelBounds, ChannelOptions } from "./channel-options.js";
 export { encodeComment, encodeFrame, type FrameFields } from "./codec.js";
+export { CorkedSink } from "./corked-sink.js";
 export {
   StreamEngine,
   type EngineOptions,

@@ -45,6 +45,20 @@ test("of many latest values in an interval the first and the newest are sent", (
   expect(sink.events).toHaveLength(2);
 });
 
+test("history runs ahead of its reader by one write at most, and never to the bound; alone, an event of any size may go", () => {
+  for (const [maxQueueBytes, room] of [
+    [65_536, 16_384],
+    [1_000, 1_000],
+  ] as const) {
+    const { sink, session } = open(maxQueueBytes);
+    expect(session.hasRoomFor(1_000_000)).toBe(true);
+    sink.stalled = true;
+    session.write(new Uint8Array(100));
+    expect(session.hasRoomFor(room - 100)).toBe(true);
+    expect(session.hasRoomFor(room - 99)).toBe(false);
+  }
+});
+
 test("each topic has an interval of its own", () => {
   const { sink, session } = open();
   session.latest(progress("a", 1));

@@ -54,6 +54,9 @@ export interface SessionOptions {
 // A peer that does not take the last bytes within this is let go; loopback and LAN need milliseconds, a bad mobile link seconds.
 const END_GRACE_MS = 5_000;
 
+// What history may run ahead of the kernel: as much as one write of a corked sink.
+const READ_AHEAD_BYTES = 16_384;
+
 interface Topic {
   revision: number;
   nextAtMs: number;
@@ -97,6 +100,12 @@ export class Session {
 
   get queuedBytes(): number {
     return this.#options.sink.queuedBytes;
+  }
+
+  /** Whether history may go on with so many bytes: what waits together leaves together, but far from the bound of a slow reader. */
+  hasRoomFor(bytes: number): boolean {
+    const queued = this.queuedBytes;
+    return queued === 0 || queued + bytes <= Math.min(READ_AHEAD_BYTES, this.#options.maxQueueBytes);
   }
 
   /** Writes a frame that is neither milestone nor latest value: connected, snapshot, gap, heartbeat. `cursor`: the id it carries, if any. */

@@ -5,6 +5,7 @@
  * - At most `perTask` milestones of a task are held, the newest; its ending is not counted and never let go of before the task.
  * - What was let go of is remembered as one position a task (and one a batch for tasks that are gone), so that a page of history
  *   can say in the same breath what it lacks.
+ * - What one watcher of a task has just read is not read again for the next.
  * - Letting go costs a few look-ups a commit: the oldest are first in their index, and how many a task holds is counted here.
  * Refuses: transactions; every method runs within one of its caller's. Called by: `SqliteStore` alone.
  */
@@ -12,6 +13,7 @@ import { parseCursor, type BatchId, type TaskId } from "@holdfast/protocol";
 import type { TaskRow } from "../tasks/task-row.js";
 import { batchOwner } from "./batch-end.js";
 import type { CursorClock } from "./cursor-clock.js";
+import { RecentHistory } from "./recent-history.js";
 import type { SqlRecord } from "./sqlite-driver.js";
 import type { SqlStatements } from "./sqlite-schema.js";
 import type { Mark, MilestonePage, MilestoneQuery, StoredMilestone } from "./store.js";
@@ -27,6 +29,7 @@ export class SqliteHistory {
   readonly #perTask: number;
   /** Milestones held of tasks that have had one since the start, endings not counted. */
   readonly #held = new Map<TaskId, number>();
+  readonly #recent = new RecentHistory();
   /** All up to here that is old has been let go of, endings excepted: the next look begins behind them. */
   #trimmedTo = 0;
 
@@ -45,6 +48,7 @@ export class SqliteHistory {
       ended ||= ending;
       open += ending ? 0 : 1;
     }
+    this.#recent.append(id, milestones);
     if (open > 0) this.#bound(id, batchId, open);
     if (ended) this.#held.delete(id); // nothing follows
   }
@@ -54,24 +58,22 @@ export class SqliteHistory {
     this.#sql.addMilestone.run(position, toMs(cursor), batchOwner(id), id, event, data, 1);
   }
 
-  read({ of, after, endingsOnlyUpTo, limit }: MilestoneQuery): MilestonePage {
-    // One more than asked for tells whether there are more.
-    const found =
-      "batchId" in of
-        ? this.#sql.readBatchMilestones.all(of.batchId, after, endingsOnlyUpTo, limit + 1)
-        : this.#sql.readTaskMilestones.all(JSON.stringify(of.taskIds), after, endingsOnlyUpTo, limit + 1);
-    const milestones = found.slice(0, limit).map((record) => this.#toMilestone(record));
-    return { milestones, done: found.length <= limit, trimmed: this.trimmed(of) };
+  read(query: MilestoneQuery): MilestonePage {
+    const { of, after, endingsOnlyUpTo, limit } = query;
+    const id = toOnly(of);
+    // Where only endings are asked for, what is recent is not what is asked for.
+    if (id === undefined || endingsOnlyUpTo > after) return this.#read(query);
+    const recent = this.#recent.page(id, after, limit);
+    if (recent !== undefined) return recent;
+    const page = this.#read(query);
+    this.#recent.keep(id, after, page);
+    return page;
   }
 
   trimmed(of: MilestoneQuery["of"]): Mark | undefined {
-    const found =
-      "batchId" in of
-        ? this.#sql.readBatchTrimmed.get(of.batchId)
-        : this.#sql.readTaskTrimmed.get(JSON.stringify(of.taskIds));
-    if (found === undefined) return undefined;
-    const { seq, ms } = toPlace(found);
-    return { position: seq, cursor: this.#clock.at(seq, ms) };
+    const id = toOnly(of);
+    const recent = id === undefined ? undefined : this.#recent.trimmed(id);
+    return recent === undefined ? this.#readTrimmed(of) : recent.mark;
   }
 
   /** Whether there is something to let go of: one look-up, so that it can be asked every second. */
@@ -98,6 +100,7 @@ export class SqliteHistory {
       const batchId = typeof record["batch_id"] === "string" ? (record["batch_id"] as BatchId) : null;
       this.#letGo(id, batchId, toPlace(record));
       this.#held.delete(id); // counted again when it is next needed
+      this.#recent.drop(id);
     }
     this.#trimmedTo = seq;
     return old.length === limit;
@@ -114,6 +117,7 @@ export class SqliteHistory {
   forget(id: TaskId, batchId: BatchId | null): void {
     this.#sql.deleteTrimmed.run(id);
     this.#held.delete(id);
+    this.#recent.drop(id);
     this.#remove(id, batchId);
   }
 
@@ -122,9 +126,10 @@ export class SqliteHistory {
     this.#remove(batchOwner(id), id);
   }
 
-  /** A transaction was rolled back: what was counted in it did not happen. */
+  /** A transaction was rolled back: what was counted and added in it did not happen. */
   recount(): void {
     this.#held.clear();
+    this.#recent.clear();
     this.#trimmedTo = 0;
   }
 
@@ -145,6 +150,27 @@ export class SqliteHistory {
     const place = toPlace(last);
     this.#sql.deleteOldest.run(id, place.seq);
     this.#letGo(id, batchId, place);
+    this.#recent.drop(id);
+  }
+
+  #read({ of, after, endingsOnlyUpTo, limit }: MilestoneQuery): MilestonePage {
+    // One more than asked for tells whether there are more.
+    const found =
+      "batchId" in of
+        ? this.#sql.readBatchMilestones.all(of.batchId, after, endingsOnlyUpTo, limit + 1)
+        : this.#sql.readTaskMilestones.all(JSON.stringify(of.taskIds), after, endingsOnlyUpTo, limit + 1);
+    const milestones = found.slice(0, limit).map((record) => this.#toMilestone(record));
+    return { milestones, done: found.length <= limit, trimmed: this.#readTrimmed(of) };
+  }
+
+  #readTrimmed(of: MilestoneQuery["of"]): Mark | undefined {
+    const found =
+      "batchId" in of
+        ? this.#sql.readBatchTrimmed.get(of.batchId)
+        : this.#sql.readTaskTrimmed.get(JSON.stringify(of.taskIds));
+    if (found === undefined) return undefined;
+    const { seq, ms } = toPlace(found);
+    return { position: seq, cursor: this.#clock.at(seq, ms) };
   }
 
   #remove(owner: string, batchId: BatchId | null): void {
@@ -170,6 +196,11 @@ export class SqliteHistory {
       ending: record["ending"] === 1,
     };
   }
+}
+
+/** The one task that is asked for; undefined when there are several. */
+function toOnly(of: MilestoneQuery["of"]): TaskId | undefined {
+  return "taskIds" in of && of.taskIds.length === 1 ? of.taskIds[0] : undefined;
 }
 
 function toPlace(record: SqlRecord): Place {

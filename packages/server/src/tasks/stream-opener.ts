@@ -9,6 +9,7 @@ import {
   type TaskId,
 } from "@holdfast/protocol";
 import {
+  CorkedSink,
   encodeComment,
   encodeFrame,
   Gate,
@@ -118,8 +119,13 @@ export function openStream(options: StreamsOptions, plan: StreamPlan): void {
     };
   };
   let poll: PollGate | undefined;
+  // Head, greeting and what history has at hand leave in one write: a write is what a stream that begins costs most.
+  const sink = new CorkedSink(request.sink());
+  sink.cork();
+  // Behind the promises of a store that answers at once, and before anything that would wait.
+  process.nextTick(() => sink.uncork());
   const session = engine.open({
-    sink: request.sink(),
+    sink,
     first: toFrameBytes(first + plan.gap),
     cursor: plan.start,
     heartbeat: ({ cursor }) => encodeJsonFrame("heartbeat", heartbeat(cursor)),
