@@ -15,8 +15,6 @@ export interface Fault {
   readonly needs: readonly Need[];
   /** In the whole form nothing else runs beside it. */
   readonly alone?: boolean;
-  /** Within so many every watcher must be whole again; 1. */
-  readonly maxHeartbeats?: number;
   readonly stage: (setting: Setting) => Stage;
 }
 

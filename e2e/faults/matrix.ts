@@ -19,12 +19,8 @@ export const FORM: Form = WHOLE
   ? { whole: true, heartbeatMs: 10_000, holdMs: 30_000, stormWatchers: { sse: 10_000, poll: 1_000 } }
   : { whole: false, heartbeatMs: 1_000, holdMs: 4_000, stormWatchers: { sse: 300, poll: 100 } };
 
-/** The standard heartbeat, to which the short form is held as well. */
-const HEARTBEAT_S = 10;
-
-export function maxSecondsUntilWhole({ maxHeartbeats = 1 }: Fault): number {
-  return HEARTBEAT_S * maxHeartbeats;
-}
+/** One standard heartbeat, to which the short form is held as well. */
+export const MAX_SECONDS_UNTIL_WHOLE = 10;
 
 const MANY_TASKS = 20;
 export const TRANSPORTS: readonly StreamTransport[] = ["sse", "poll"];

@@ -31,8 +31,6 @@ export const READER_FAULTS: readonly Fault[] = [
       `the server is killed with SIGKILL under ${count(stormWatchers.sse)} watchers (${count(stormWatchers.poll)} that poll: each milestone costs each of them a request) and started again; all of them come back at once. One in twenty is the published client, the others are bare sockets with its backoff`,
     needs: [],
     alone: true,
-    // Ten thousand watchers share two cores with their server and its producers: what passes is their processor's time.
-    maxHeartbeats: 3,
     stage: ({ form, tasks, transport }) => ({
       watchers: form.stormWatchers[transport],
       watcherProcesses: 2,
