@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Cursor, TaskId } from "@holdfast/protocol";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { HoldfastError } from "../errors.js";
 import type { TaskRow } from "../tasks/task-row.js";
 import { RecentHistory } from "./recent-history.js";
 import { openSqliteStore } from "./sqlite-store.js";
@@ -148,7 +149,7 @@ test("whatever is added, rolled back, trimmed and expired: what is remembered is
             const unwritable = { event: null as unknown as string, data: "{}", ending: false };
             await expect(
               store.commit({ ...broken, milestones: [...broken.milestones, unwritable] }),
-            ).rejects.toThrow();
+            ).rejects.toThrow(HoldfastError);
           }
         }
         for (const { id } of rows) for (let at = 0; at < 60; at += 3) await agree(id, at, 3);
