@@ -20,7 +20,7 @@ test("an operator can ask who was sent the ending, and find each connection in t
   const answer = (await response.json()) as { items: { connectionId: string }[] };
   expect([response.status, response.headers.get("cache-control")]).toEqual([200, "no-store"]);
   const atMs = expect.any(Number) as number;
-  const connectionId = expect.stringMatching(/^[A-Za-z0-9_-]{12}$/) as string;
+  const connectionId = expect.stringMatching(/^[0-9a-f-]{36}$/) as string;
   expect(answer).toEqual({
     taskId: "job",
     status: "completed",

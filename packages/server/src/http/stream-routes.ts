@@ -6,7 +6,7 @@
  * Promises: every refusal is a problem document; from the sink on nothing is answered but the stream. HEAD gets the headers a
  * stream would have, and ends. Refuses: a client that does not take text/event-stream (406), and anything new while draining (503).
  */
-import { randomBytes } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { LAST_EVENT_ID, STREAM_HEADERS } from "@holdfast/protocol";
 import { nodeSink, type SessionReport, type Sink } from "@holdfast/stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
@@ -141,7 +141,7 @@ function opener(
       });
     }
     const connection: ConnectionName = {
-      id: randomBytes(9).toString("base64url"),
+      id: randomUUID(), // drawn from a pool: a system call less for each stream
       transport: poll === undefined ? "sse" : "poll",
     };
     try {

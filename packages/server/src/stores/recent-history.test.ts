@@ -157,7 +157,18 @@ test("whatever is added, rolled back, trimmed and expired: what is remembered is
         for (const { id } of rows) for (let at = 0; at < 60; at += 3) await agree(id, at, 3);
         await store.close();
       }),
-      { numRuns: 20 },
+      // What few walks meet: a task that is remembered when a transaction is rolled back.
+      {
+        numRuns: 20,
+        examples: [
+          [
+            [
+              { do: "read", task: 0, at: 0, limit: 1 },
+              { do: "fail", task: 0 },
+            ],
+          ],
+        ],
+      },
     );
   } finally {
     rmSync(directory, { recursive: true, force: true });
