@@ -61,7 +61,7 @@ export class HoldfastApi {
     this.#credentials = options.withCredentials === true ? "include" : "same-origin";
     this.#fetch = options.fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.#requestTimeoutMs = options.requestTimeout ?? 10_000;
-    assertAtLeast(this.#requestTimeoutMs, 1, "requestTimeout");
+    assertAtLeast({ requestTimeout: options.requestTimeout }, 1, "requestTimeout");
     this.#environment = options[INTERNALS]?.environment ?? SYSTEM_ENVIRONMENT;
   }
 

@@ -10,10 +10,10 @@ export {
   StreamStateEvent,
   type StreamErrorInfo,
   type StreamStateInfo,
-  type StreamTransport,
 } from "./stream-event.js";
 export { type StableEventSourceOptions } from "./stream-options.js";
 export { type CloseReason, type LossReason, type StateReason, type StreamStateKind } from "./stream-state.js";
+export { type StreamTransport } from "./transport-choice.js";
 export { watchBatch, watchTasks, type BatchOutcome, type BatchWatch } from "./watch-batch.js";
 export { type WatchEvent } from "./watch-event.js";
 export { type ConnectionInfo, type WatchOptions } from "./watch-options.js";

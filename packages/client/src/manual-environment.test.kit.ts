@@ -6,7 +6,7 @@ export class ManualEnvironment implements Environment {
   #timers: { readonly atMs: number; readonly run: () => void }[] = [];
 
   readonly now = (): number => this.#nowMs;
-  readonly random = (): number => 0;
+  readonly random: () => number;
   readonly setTimer = (run: () => void, delayMs: number): (() => void) => {
     const timer = { atMs: this.#nowMs + delayMs, run };
     this.#timers.push(timer);
@@ -14,6 +14,10 @@ export class ManualEnvironment implements Environment {
       this.#timers = this.#timers.filter((other) => other !== timer);
     };
   };
+
+  constructor(random = 0) {
+    this.random = () => random;
+  }
 
   get pending(): number {
     return this.#timers.length;
@@ -33,5 +37,12 @@ export class ManualEnvironment implements Environment {
 
   late(ms: number): void {
     this.#nowMs += ms;
+  }
+}
+
+/** Everything that waits only for promises and streams has run. */
+export async function settled(): Promise<void> {
+  for (let turn = 0; turn < 5; turn += 1) {
+    await new Promise<void>((resolve) => void setImmediate(resolve));
   }
 }

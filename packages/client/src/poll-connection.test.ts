@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { ManualEnvironment } from "./manual-environment.test.kit.js";
+import { ManualEnvironment, settled } from "./manual-environment.test.kit.js";
 import { frame } from "./node-local-server.test.kit.js";
 import { StableEventSource } from "./stable-event-source.js";
 import type { StreamErrorEvent } from "./stream-event.js";
@@ -12,13 +12,6 @@ const sources: StableEventSource[] = [];
 afterEach(() => {
   for (const source of sources.splice(0)) source.close();
 });
-
-/** Everything that waits only for promises and streams has run. */
-async function settled(): Promise<void> {
-  for (let turn = 0; turn < 5; turn += 1) {
-    await new Promise<void>((resolve) => void setImmediate(resolve));
-  }
-}
 
 /** A source over polls, a clock that stands, and a server that plays its answers; the last one goes on for ever. */
 function open(answers: readonly Answer[], options: StableEventSourceOptions = {}) {
@@ -70,7 +63,7 @@ test("poll after poll is one stream: opened once, no error, its cursor and rev h
     environment.advance(100);
   }
   expect(asked.map(({ query, lastEventId }) => [query, lastEventId])).toEqual([
-    ["?task=a&transport=poll&wait=20", null],
+    ["?task=a&transport=poll&wait=0", null],
     ["?task=a&transport=poll&wait=20&rev=7", cursor(1)],
     ["?task=a&transport=poll&wait=20&rev=8", cursor(2)],
     ["?task=a&transport=poll&wait=20&rev=9", cursor(2)],
@@ -150,16 +143,24 @@ test("an answer without connected is a loss with its backoff, not the next poll"
 });
 
 test("the watchdog waits for what a poll may be held and the connect timeout, before headers and behind them", async () => {
-  const mute = open([held], { connectTimeout: 3_000, heartbeatTimeout: 10 });
-  const half = open([() => new Response(new ReadableStream(), { headers })], { connectTimeout: 3_000 });
+  const half: Answer = () => new Response(new ReadableStream(), { headers });
+  const options = { connectTimeout: 3_000, heartbeatTimeout: 10 };
+  const first = answer(connected(1), last(1, "1"));
+  const opened = [held, half].map((then) => open([first, then], options));
+  // The first poll is not held.
+  const unopened = [held, half].map((then) => open([then], options));
+  const reasons = (all: readonly { readonly errors: readonly StreamErrorEvent[] }[]): string[] =>
+    all.flatMap(({ errors }) => errors.map(({ reason }) => reason));
   await settled();
-  for (const { environment } of [mute, half]) environment.advance(22_990);
+  for (const { environment } of [...opened, ...unopened]) environment.advance(1_000);
   await settled();
-  expect([...mute.errors, ...half.errors]).toEqual([]);
-  for (const { environment } of [mute, half]) environment.advance(20);
+  for (const { environment } of [...opened, ...unopened]) environment.advance(2_010);
   await settled();
-  expect(mute.errors.map(({ reason }) => reason)).toEqual(["connect-timeout"]);
-  expect(half.errors.map(({ reason }) => reason)).toEqual(["silence"]);
+  expect([reasons(opened), reasons(unopened)]).toEqual([[], ["connect-timeout", "mute"]]);
+  for (const { environment } of opened) environment.advance(20_000);
+  expect(reasons(opened)).toEqual([]);
+  for (const { environment } of opened) environment.advance(1_000);
+  expect(reasons(opened)).toEqual(["connect-timeout", "mute"]);
 });
 
 test("a refusal in the middle of polls is final, and a 401 asks for fresh headers first", async () => {

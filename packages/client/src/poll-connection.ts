@@ -3,11 +3,13 @@
  *
  * To its owner it is a connection like that of connection.ts: opened once, messages in order, one end. A response that ended after
  * its `connected` is no end: the next request goes out at once, but not before a floor, so that a broken server makes no hot
- * loop. Everything else is: a refusal, a cut, a silence, 204, and an answer that told to come back later (`drain`).
+ * loop. Everything else is: a refusal, a cut, a silence, 204, an answer that told to come back later (`drain`), and the first whole one past
+ * `untilMs`, when it is time to see whether a stream comes through (`probe`). The first poll is not held, so that `open` says soon that
+ * the way is clear.
  * Called by StableEventSource only. [wire: poll]
  */
 import type { EventSourceMessage } from "eventsource-parser";
-import { Connection, type ConnectionEnd, type ConnectionRequest, type ConnectionSink } from "./connection.js";
+import { Connection, type ConnectionRequest, type ConnectionSink } from "./connection.js";
 import type { Environment } from "./environment.js";
 import { readField } from "./json-field.js";
 
@@ -25,16 +27,23 @@ export class PollConnection {
   readonly #compose: () => ConnectionRequest;
   readonly #sink: ConnectionSink;
   readonly #environment: Environment;
+  readonly #untilMs: number;
   #connection: Connection | undefined;
   #cancelNext: (() => void) | undefined;
   #opened = false;
   #rev: string | undefined;
 
   /** `compose` makes the request a stream would begin with; it is asked again before each poll. */
-  constructor(compose: () => ConnectionRequest, sink: ConnectionSink, environment: Environment) {
+  constructor(
+    compose: () => ConnectionRequest,
+    sink: ConnectionSink,
+    environment: Environment,
+    untilMs: number,
+  ) {
     this.#compose = compose;
     this.#sink = sink;
     this.#environment = environment;
+    this.#untilMs = untilMs;
     this.#ask();
   }
 
@@ -49,13 +58,14 @@ export class PollConnection {
   }
 
   #ask(): void {
-    const request = toPoll(this.#compose(), this.#rev);
+    const request = toPoll(this.#compose(), this.#opened ? WAIT_S : 0, this.#rev);
     const askedAtMs = this.#environment.now();
     let cursor = request.lastEventId;
     let greeted = false;
     let drained = false;
     let news = false;
     const sink: ConnectionSink = {
+      ...this.#sink,
       opened: (origin) => {
         if (this.#opened) return;
         this.#opened = true;
@@ -68,16 +78,15 @@ export class PollConnection {
         if (event === "heartbeat") this.#learnRev(message);
         if (!NO_NEWS.has(event) || (id !== undefined && id !== cursor)) news = true;
         cursor = id ?? cursor;
-        this.#sink.message(message);
+        return this.#sink.message(message);
       },
-      retry: (retryMs) => this.#sink.retry(retryMs),
       end: (end) => {
-        if (!isWhole(end) || !greeted || drained) {
-          this.#sink.end(end);
-          return;
-        }
+        const whole = end.kind === "lost" && end.reason === "ended";
+        if (!whole || !greeted || drained) return this.#sink.end(end);
+        const nowMs = this.#environment.now();
+        if (nowMs >= this.#untilMs) return this.#sink.end({ kind: "probe" });
         const floorMs = news ? FLOOR_MS : FRUITLESS_FLOOR_MS;
-        const pastMs = this.#environment.now() - askedAtMs;
+        const pastMs = nowMs - askedAtMs;
         // A clock set back makes the past negative; the wait must not grow with it.
         const delayMs = Math.min(floorMs, Math.max(0, floorMs - pastMs));
         this.#cancelNext = this.#environment.setTimer(() => this.#ask(), delayMs);
@@ -92,16 +101,18 @@ export class PollConnection {
   }
 }
 
-function isWhole(end: ConnectionEnd): boolean {
-  return end.kind === "lost" && end.reason === "ended";
-}
-
-function toPoll(request: ConnectionRequest, rev: string | undefined): ConnectionRequest {
+function toPoll(request: ConnectionRequest, waitS: number, rev: string | undefined): ConnectionRequest {
   const url = new URL(request.url);
   url.searchParams.set("transport", "poll");
-  url.searchParams.set("wait", String(WAIT_S));
+  url.searchParams.set("wait", String(waitS));
   if (rev !== undefined) url.searchParams.set("rev", rev);
   // Where a proxy holds it back, headers too come only when the poll has been answered.
-  const answerMs = WAIT_S * 1000 + request.connectTimeoutMs;
-  return { ...request, url: url.href, connectTimeoutMs: answerMs, silenceMs: answerMs };
+  const answerMs = waitS * 1000 + request.connectTimeoutMs;
+  return {
+    ...request,
+    url: url.href,
+    connectTimeoutMs: answerMs,
+    firstByteMs: answerMs,
+    silenceMs: answerMs,
+  };
 }

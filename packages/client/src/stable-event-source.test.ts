@@ -142,7 +142,7 @@ describe("coming back", () => {
     const source = open(server.url, { heartbeatTimeout: 50 });
     const loss = next<StreamErrorEvent>(source, "error");
     expect((await next<MessageEvent>(source, "message")).data).toBe("here");
-    expect(await loss).toMatchObject({ reason: "silence", terminal: false });
+    expect(await loss).toMatchObject({ reason: "mute", terminal: false });
   });
 
   test("a stream that goes mute is noticed after 2.5 announced heartbeats", async () => {

@@ -1,10 +1,10 @@
 /**
- * An EventSource that comes back. The shell around the table in stream-state.ts: it turns what happens (a connection's end, a timer,
- * a woken page) into inputs, and the table's effects into deeds.
+ * An EventSource that comes back. The shell around the grid of stream-state.ts: it turns what happens (a connection's end, a timer,
+ * a woken page) into inputs, gives each new state what it owns (a connection, a timer), and announces it.
  *
  * It promises the whole EventSource interface; that listeners, the last event id and closedness survive every reconnect; that
  * running out of retries is a terminal `error`, not silence; that `close()` is final and leaves no timer, listener or socket.
- * It refuses unknown options. Beyond `open`, `error`, `message` and the stream's own events it fires `state`.
+ * It refuses unknown options. Beyond `open`, `error`, `message` and the stream's own events it fires `state` for every transition.
  *
  * A server's event named `open`, `error` or `state` arrives under that name as a StreamMessageEvent, as WHATWG has it.
  */
@@ -15,25 +15,22 @@ import { Connection, type ConnectionRequest, type ConnectionSink } from "./conne
 import { readField } from "./json-field.js";
 import { resolveUrl } from "./option-check.js";
 import { PollConnection } from "./poll-connection.js";
-import { ReplayFilter } from "./replay-filter.js";
+import { callReporting } from "./report-error.js";
 import {
   StreamErrorEvent,
   StreamMessageEvent,
   StreamStateEvent,
   type StreamStateInfo,
 } from "./stream-event.js";
+import { StreamJournal } from "./stream-journal.js";
 import {
   resolveStreamOptions,
   type StableEventSourceOptions,
   type StreamSettings,
 } from "./stream-options.js";
-import {
-  INITIAL_STATE,
-  step,
-  type StreamEffect,
-  type StreamInput,
-  type StreamState,
-} from "./stream-state.js";
+import { initialState, step, type StreamInput, type StreamState } from "./stream-state.js";
+import { POLL_FOR_MS, PROBED } from "./transport-choice.js";
+import { recallPollUntil, rememberPollUntil } from "./transport-memory.js";
 import { listenForWake } from "./wake.js";
 
 /** Event name → event, for the listeners' types. */
@@ -48,6 +45,12 @@ type Handler<E> = ((this: StableEventSource, event: E) => void) | null;
 /** Any of the overloads' listeners; the overloads pair it with the event it gets. */
 type Listener = ((this: StableEventSource, event: never) => void) | EventListenerObject;
 
+interface Handlers {
+  open: Handler<Event>;
+  message: Handler<StreamMessageEvent>;
+  error: Handler<StreamErrorEvent>;
+}
+
 // Two heartbeats may be late or lost before a third is waited for; proxies cut silent streams at 30 s and more.
 const HEARTBEATS_UNTIL_DEAD = 2.5;
 const SILENCE_UNANNOUNCED_MS = 45_000;
@@ -57,6 +60,8 @@ const HEARTBEATS_BETWEEN_ATTEMPTS = 0.5;
 const HEALTHY_AFTER_MS = 5000;
 // `drain` says when to return; an hour is more than any deploy, and less than a timer can hold.
 const MAX_DRAIN_MS = 3_600_000;
+// Enough to keep a thousand woken tabs from knocking in one millisecond, too short to notice.
+const WAKE_JITTER_MS = 250;
 
 /** What a connection may begin with before anything new is heard: no proof of health. */
 const GREETING: ReadonlySet<string> = new Set([
@@ -79,33 +84,43 @@ export class StableEventSource extends EventTarget {
   readonly withCredentials: boolean;
 
   readonly #settings: StreamSettings;
-  readonly #filter = new ReplayFilter();
-  readonly #handled = new Set<string>();
+  readonly #canStepDown: boolean;
+  readonly #journal = new StreamJournal();
+  readonly #handlers: Partial<Handlers> = {};
   readonly #release: () => void;
-  #state: StreamState = INITIAL_STATE;
+  #state: StreamState;
   #connection: Connection | PollConnection | undefined;
-  #cancelWait: (() => void) | undefined;
-  #cancelHealth: (() => void) | undefined;
+  /** Of `waiting`: the retry. Of `open`: health. */
+  #cancelTimer: (() => void) | undefined;
   #lastEventId: string;
+  #lastByteAtMs: number | null = null;
   #silenceMs: number;
   #backoffCapMs = BACKOFF_CAP_MS;
   #origin = "";
-  #onopen: Handler<Event> = null;
-  #onmessage: Handler<StreamMessageEvent> = null;
-  #onerror: Handler<StreamErrorEvent> = null;
 
   /** Throws HoldfastClientError UNKNOWN_OPTION or INVALID_OPTION; everything later is an event. */
   constructor(url: string | URL, options: StableEventSourceOptions = {}) {
     super();
     this.#settings = resolveStreamOptions(options);
     this.url = resolveUrl(url);
-    this.withCredentials = this.#settings.withCredentials;
-    this.#lastEventId = this.#settings.lastEventId;
-    this.#silenceMs = this.#settings.silenceMs ?? SILENCE_UNANNOUNCED_MS;
-    const { signal } = this.#settings;
+    const { withCredentials, lastEventId, heartbeatTimeout, signal, transports, environment } =
+      this.#settings;
+    this.withCredentials = withCredentials;
+    this.#lastEventId = lastEventId;
+    this.#silenceMs = heartbeatTimeout ?? SILENCE_UNANNOUNCED_MS;
+    const [transport = "sse"] = transports;
+    this.#canStepDown = transport === "sse" && transports.includes("poll");
+    const pollUntilMs = this.#canStepDown
+      ? recallPollUntil(new URL(this.url).origin, environment.now(), POLL_FOR_MS)
+      : 0;
+    this.#state = initialState(
+      pollUntilMs > 0
+        ? { transport: "poll", mute: PROBED.mute, pollUntilMs }
+        : { transport, mute: 0, pollUntilMs: Infinity },
+    );
     const onAbort = (): void => this.#take({ kind: "close", reason: "aborted" });
     signal?.addEventListener("abort", onAbort);
-    const stopWake = listenForWake(() => this.#take({ kind: "wake" }));
+    const stopWake = listenForWake(() => this.#take({ kind: "wake", jitterMs: WAKE_JITTER_MS }));
     this.#release = () => {
       signal?.removeEventListener("abort", onAbort);
       stopWake();
@@ -125,21 +140,28 @@ export class StableEventSource extends EventTarget {
     return this.#lastEventId;
   }
 
-  /** What the last `state` event said. */
+  /** What the last `state` event said, the age of the last byte as of now. */
   get state(): StreamStateInfo {
-    const state = this.#state;
+    const { kind, reason, failures, nextAttemptAtMs, transport } = this.#state;
+    const atMs = this.#lastByteAtMs;
     return {
-      state: state.kind,
-      reason: state.reason,
-      attempt: state.memory.failures,
-      nextAttemptAt: state.kind === "waiting" ? state.nextAttemptAtMs : null,
-      transport: this.#settings.transport,
+      state: kind,
+      reason,
+      attempt: failures,
+      nextAttemptAt: nextAttemptAtMs,
+      transport,
+      lastByteAgeMs: atMs === null ? null : Math.max(0, this.#settings.environment.now() - atMs),
     };
   }
 
   /** Final; also cancels a pending retry. */
   close(): void {
     this.#take({ kind: "close", reason: "closed" });
+  }
+
+  /** Ends a wait now, or when `Retry-After` or `drain` allow it; does nothing in any other state. */
+  retryNow(): void {
+    this.#take({ kind: "wake", jitterMs: 0 });
   }
 
   override addEventListener<K extends keyof StableEventSourceEventMap>(
@@ -189,132 +211,127 @@ export class StableEventSource extends EventTarget {
   }
 
   get onopen(): Handler<Event> {
-    return this.#onopen;
+    return this.#handlers.open ?? null;
   }
   set onopen(handler: Handler<Event>) {
-    this.#onopen = handler;
-    this.#handle("open", () => this.addEventListener("open", (event) => this.#onopen?.(event)));
+    this.#handle("open", handler);
   }
   get onmessage(): Handler<StreamMessageEvent> {
-    return this.#onmessage;
+    return this.#handlers.message ?? null;
   }
   set onmessage(handler: Handler<StreamMessageEvent>) {
-    this.#onmessage = handler;
-    this.#handle("message", () => this.addEventListener("message", (event) => this.#onmessage?.(event)));
+    this.#handle("message", handler);
   }
   get onerror(): Handler<StreamErrorEvent> {
-    return this.#onerror;
+    return this.#handlers.error ?? null;
   }
   set onerror(handler: Handler<StreamErrorEvent>) {
-    this.#onerror = handler;
-    this.#handle("error", () => this.addEventListener("error", (event) => this.#onerror?.(event)));
+    this.#handle("error", handler);
   }
 
   /** [html §8.1.8.1] a handler keeps its place among the listeners when it is exchanged. */
-  #handle(name: string, listen: () => void): void {
-    if (this.#handled.has(name)) return;
-    this.#handled.add(name);
-    listen();
+  #handle<K extends keyof Handlers>(type: K, handler: Handlers[K]): void {
+    const first = !(type in this.#handlers);
+    this.#handlers[type] = handler;
+    if (first) this.addEventListener(type, (event) => this.#handlers[type]?.call(this, event as never));
   }
 
   #take(input: StreamInput): void {
-    const { maxRetries, retryDelayMs, headers, environment } = this.#settings;
-    const { state, effects } = step(this.#state, input, {
+    const { maxRetries, retryDelay, headers, environment } = this.#settings;
+    const before = this.#state;
+    const state = step(before, input, {
       nowMs: environment.now(),
       random: environment.random(),
       maxRetries,
-      retryDelayMs,
+      retryDelayMs: retryDelay,
       backoffCapMs: this.#backoffCapMs,
       canRefresh: typeof headers === "function",
+      canStepDown: this.#canStepDown,
     });
+    if (state === before) return;
     this.#state = state;
-    this.#watchHealth();
-    if (state.kind === "closed") this.#release();
-    for (const effect of effects) {
-      // A listener of an earlier announcement has moved the stream on: what follows is no longer true.
-      if (this.#state !== state) return;
-      this.#perform(effect);
-    }
+    this.#provide(before, state);
+    this.#announce(before, state);
   }
 
-  #watchHealth(): void {
-    if (this.#state.kind !== "open") {
-      this.#cancelHealth?.();
-      this.#cancelHealth = undefined;
-    } else {
-      this.#cancelHealth ??= this.#settings.environment.setTimer(
-        () => this.#take({ kind: "healthy" }),
-        HEALTHY_AFTER_MS,
-      );
+  /** What a state owns. Deeds come before announcements, so a listener that calls `close()` finds nothing half done. */
+  #provide(before: StreamState, state: StreamState): void {
+    const { kind, nextAttemptAtMs, pollUntilMs } = state;
+    const { environment } = this.#settings;
+    if (kind !== before.kind || kind === "waiting") {
+      this.#cancelTimer?.();
+      this.#cancelTimer = undefined;
     }
+    if (nextAttemptAtMs !== null) {
+      const delayMs = nextAttemptAtMs - environment.now();
+      this.#cancelTimer = environment.setTimer(() => this.#take({ kind: "timer" }), delayMs);
+    } else if (kind === "open") {
+      this.#cancelTimer ??= environment.setTimer(() => this.#take({ kind: "healthy" }), HEALTHY_AFTER_MS);
+    }
+    if (kind !== "open") this.#connection?.abort();
+    if (kind === "connecting") this.#connect();
+    else if (kind === "closed") this.#release();
+    if (pollUntilMs !== before.pollUntilMs) rememberPollUntil(new URL(this.url).origin, pollUntilMs);
   }
 
-  #perform(effect: StreamEffect): void {
-    switch (effect.kind) {
-      case "connect":
-        this.#connect();
-        return;
-      case "disconnect":
-        this.#connection?.abort();
-        return;
-      case "wait":
-        this.#cancelWait = this.#settings.environment.setTimer(
-          () => this.#take({ kind: "timer" }),
-          effect.delayMs,
-        );
-        return;
-      case "cancelWait":
-        this.#cancelWait?.();
-        return;
-      case "emitState":
-        this.#settings.debug(describe(this.state, this.url));
-        this.dispatchEvent(new StreamStateEvent(this.state));
-        return;
-      case "emitOpen":
-        this.dispatchEvent(new Event("open"));
-        return;
-      case "emitError":
-        this.dispatchEvent(new StreamErrorEvent(effect));
-        return;
+  #announce(before: StreamState, state: StreamState): void {
+    const { kind, reason, nextAttemptAtMs, loss } = state;
+    const entered = kind !== before.kind;
+    if (!entered && reason === before.reason && nextAttemptAtMs === before.nextAttemptAtMs) return;
+    const told = new StreamStateEvent(this.state);
+    const { debug } = this.#settings;
+    if (typeof debug === "function") callReporting(debug, told.message);
+    // oxlint-disable-next-line no-console -- asked for by `debug: true`
+    else if (debug) console.debug("[holdfast]", told.message, this.url);
+    this.dispatchEvent(told);
+    // A listener has moved the stream on: what follows is no longer true.
+    if (this.#state !== state || !entered) return;
+    if (kind === "open") this.dispatchEvent(new Event("open"));
+    else if (loss !== null) {
+      this.dispatchEvent(new StreamErrorEvent({ ...loss, reason, terminal: kind === "closed" }));
     }
   }
 
   #connect(): void {
-    const { transport, environment } = this.#settings;
+    const { environment } = this.#settings;
     const sink: ConnectionSink = {
       opened: (origin) => {
         this.#origin = origin;
         this.#take({ kind: "opened" });
       },
+      heard: () => {
+        this.#lastByteAtMs = environment.now();
+      },
       message: (message) => this.#deliver(message),
       retry: (retryMs) => this.#take({ kind: "retry", retryMs }),
       end: (end) => this.#take(end),
     };
+    const { transport, pollUntilMs } = this.#state;
     this.#connection =
       transport === "poll"
-        ? new PollConnection(() => this.#compose(), sink, environment)
+        ? new PollConnection(() => this.#compose(), sink, environment, pollUntilMs)
         : new Connection(this.#compose(), sink, environment);
   }
 
   #compose(): ConnectionRequest {
-    const { method, body, headers, withCredentials, connectTimeoutMs } = this.#settings;
-    this.#filter.begin();
+    const { connectTimeout } = this.#settings;
+    this.#journal.begin();
     return {
+      ...this.#settings,
       url: this.url,
-      method,
-      body,
-      headers,
-      withCredentials,
-      fetch: this.#settings.fetch,
       lastEventId: this.#lastEventId,
-      connectTimeoutMs,
+      connectTimeoutMs: connectTimeout,
+      // Our server writes its first event together with the head; what others do first, nobody knows.
+      firstByteMs: this.#canStepDown ? connectTimeout : this.#silenceMs,
       silenceMs: this.#silenceMs,
     };
   }
 
-  #deliver({ event: type = "message", data, id }: EventSourceMessage): void {
+  #deliver(message: EventSourceMessage): boolean {
+    const { event: type = "message", data, id } = message;
     // Before the id is kept: a replayed one must not move the resume point back.
-    if (!this.#filter.accept(type, id)) return;
+    const verdict = this.#journal.judge(message);
+    if (verdict !== "new") return verdict === "replayed";
     if (id !== undefined) this.#lastEventId = id;
     const event = new StreamMessageEvent(type, {
       data,
@@ -325,15 +342,16 @@ export class StableEventSource extends EventTarget {
     else if (type === "connected") this.#hearHeartbeat(readNumber(data, "heartbeatMs"));
     else if (type === "drain") this.#hearDrain(readNumber(data, "reconnectInMs"));
     // A listener of the state just told may have closed the stream.
-    if (this.#state.kind === "closed") return;
+    if (this.#state.kind === "closed") return true;
     this.#settings.onAny(event);
     this.dispatchEvent(event);
+    return true;
   }
 
   #hearHeartbeat(heartbeatMs: number | undefined): void {
     if (heartbeatMs === undefined || heartbeatMs === 0) return;
     this.#backoffCapMs = Math.min(BACKOFF_CAP_MS, heartbeatMs * HEARTBEATS_BETWEEN_ATTEMPTS);
-    if (this.#settings.silenceMs !== null) return;
+    if (this.#settings.heartbeatTimeout !== undefined) return;
     this.#silenceMs = heartbeatMs * HEARTBEATS_UNTIL_DEAD;
     this.#connection?.expect(this.#silenceMs);
   }
@@ -347,11 +365,5 @@ export class StableEventSource extends EventTarget {
 /** A finite number ≥ 0 of that name in a JSON object. */
 function readNumber(data: string, name: string): number | undefined {
   const field = readField(data, name);
-  return typeof field === "number" && Number.isFinite(field) && field >= 0 ? field : undefined;
-}
-
-function describe(info: StreamStateInfo, url: string): string {
-  const next =
-    info.nextAttemptAt === null ? "" : `, next attempt at ${new Date(info.nextAttemptAt).toISOString()}`;
-  return `${info.state} (${info.reason}), failures ${info.attempt}${next}: ${url}`;
+  return typeof field === "number" && field >= 0 && field < Infinity ? field : undefined;
 }

@@ -2,8 +2,8 @@
  * The events that StableEventSource fires. Own small classes over `Event`: a MessageEvent can't carry parsed JSON, and not every
  * place this runs has CustomEvent. Field names are those of MessageEvent, so code written for EventSource reads them unchanged.
  */
-import type { Problem } from "./problem.js";
-import type { StateReason, StreamStateKind } from "./stream-state.js";
+import type { Loss, StateReason, StreamStateKind } from "./stream-state.js";
+import type { StreamTransport } from "./transport-choice.js";
 
 export interface StreamMessage {
   readonly data: string;
@@ -12,17 +12,15 @@ export interface StreamMessage {
 }
 
 /** One event of the stream. `T` is the shape of its data once parsed; nothing checks it. */
-export class StreamMessageEvent<T = unknown> extends Event {
-  readonly data: string;
-  readonly lastEventId: string;
-  readonly origin: string;
+export class StreamMessageEvent<T = unknown> extends Event implements StreamMessage {
+  declare readonly data: string;
+  declare readonly lastEventId: string;
+  declare readonly origin: string;
   #json: { readonly value: T } | undefined;
 
   constructor(type: string, message: StreamMessage) {
     super(type);
-    this.data = message.data;
-    this.lastEventId = message.lastEventId;
-    this.origin = message.origin;
+    Object.assign(this, message);
   }
 
   /** `data` parsed as JSON, once. Throws SyntaxError when it is none. */
@@ -31,9 +29,6 @@ export class StreamMessageEvent<T = unknown> extends Event {
     return this.#json.value;
   }
 }
-
-/** How a stream comes: one response that stays, or a response for whatever is new. */
-export type StreamTransport = "sse" | "poll";
 
 /** Where the stream stands, for a line like "reconnecting in 3 s". */
 export interface StreamStateInfo {
@@ -45,45 +40,52 @@ export interface StreamStateInfo {
   /** Unix milliseconds; null unless `state` is `waiting`. */
   readonly nextAttemptAt: number | null;
   readonly transport: StreamTransport;
+  /** Milliseconds since anything came; null before the first byte. */
+  readonly lastByteAgeMs: number | null;
 }
 
 export class StreamStateEvent extends Event implements StreamStateInfo {
-  readonly state: StreamStateKind;
-  readonly reason: StateReason;
-  readonly attempt: number;
-  readonly nextAttemptAt: number | null;
-  readonly transport: StreamTransport;
+  declare readonly state: StreamStateKind;
+  declare readonly reason: StateReason;
+  declare readonly attempt: number;
+  declare readonly nextAttemptAt: number | null;
+  declare readonly transport: StreamTransport;
+  declare readonly lastByteAgeMs: number | null;
+  /** The transition in words, as `debug` prints it. */
+  declare readonly message: string;
 
   constructor(info: StreamStateInfo) {
     super("state");
-    this.state = info.state;
-    this.reason = info.reason;
-    this.attempt = info.attempt;
-    this.nextAttemptAt = info.nextAttemptAt;
-    this.transport = info.transport;
+    Object.assign(this, info, { message: describeState(info) });
   }
 }
 
-export interface StreamErrorInfo {
+function describeState(info: StreamStateInfo): string {
+  const { state, reason, attempt, nextAttemptAt, transport, lastByteAgeMs } = info;
+  return [
+    `${state} (${reason}) by ${transport}`,
+    attempt > 0 && `${attempt} failed`,
+    lastByteAgeMs !== null && `last byte ${lastByteAgeMs} ms ago`,
+    nextAttemptAt !== null && `next attempt at ${new Date(nextAttemptAt).toISOString()}`,
+  ]
+    .filter(Boolean)
+    .join(", ");
+}
+
+export interface StreamErrorInfo extends Loss {
   readonly reason: StateReason;
-  /** HTTP status, where an answer came. */
-  readonly status: number | null;
-  readonly problem: Problem | null;
   /** True: the stream is closed and nothing follows. False: a retry follows. */
   readonly terminal: boolean;
 }
 
 export class StreamErrorEvent extends Event implements StreamErrorInfo {
-  readonly reason: StateReason;
-  readonly status: number | null;
-  readonly problem: Problem | null;
-  readonly terminal: boolean;
+  declare readonly reason: StateReason;
+  declare readonly status: Loss["status"];
+  declare readonly problem: Loss["problem"];
+  declare readonly terminal: boolean;
 
   constructor(info: StreamErrorInfo) {
     super("error");
-    this.reason = info.reason;
-    this.status = info.status;
-    this.problem = info.problem;
-    this.terminal = info.terminal;
+    Object.assign(this, info);
   }
 }

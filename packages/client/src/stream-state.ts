@@ -1,32 +1,37 @@
 /**
- * The life of a stream as a pure, total table: (state, input, context) → (state, effects). stable-event-source.ts does the deeds.
+ * The life of a stream as a pure, total table: (state, input, context) → state. What a state owns and what its beginning announces follow
+ * from the state alone (stable-event-source.ts), so the table holds no deeds.
  *
- *     idle ──start──▶ connecting ──opened──▶ open
+ *     idle ──start──▶ connecting ──opened──▶ open ──probe──▶ connecting
  *                       ▲   │ lost             │ lost
  *                 timer │   ▼                  ▼
  *                      waiting ◀───────────────┘        any ──done · refused · exhausted · close──▶ closed
  *
- * Invariants; stream-state.test.ts walks the table at random and checks each after every step.
- *  1. Total: every state answers every input (the type of TABLE).
- *  2. `closed` is final: no input leaves it, no effect comes out of it.
- *  3. connecting and open own exactly one connection, waiting exactly one timer, idle and closed nothing.
+ * Invariants; the walks of stream-state.test.ts check each after every step, `type` says that the compiler does too.
+ *  1. Total: every state answers every input (type: a row of GRID is a tuple of five).
+ *  2. `closed` is final: it answers every input with itself (the last column of GRID).
+ *  3. Only `waiting` has a next attempt; a new `connecting` is a new attempt, and nothing that happens in it makes another but a refresh.
  *  4. `failures` falls only on `event` and `healthy`, never on `opened`: a server that accepts and closes makes no hot loop.
  *  5. At most `maxRetries` failures are followed by another attempt; the next one closes with `retries-exhausted`.
- *  6. Closing by refusal or exhaustion says so in exactly one terminal error; done, closed and aborted say none.
+ *  6. A refusal and exhaustion close with a `loss`, which is told as a terminal error; done, closed and aborted close without.
  *  7. No attempt starts before the floor the server named (`Retry-After`, `drain`), also not when woken.
  *  8. A wait is at most the cap, or the floor and one base.
  *  9. An end after `drain` is no failure: `failures` stays, the wait is what `drain` said.
  * 10. After `drain`, and until a stream has opened, up to ten losses are no failures: each waits at most one base (or the floor and one base).
- * 11. Between two opens there is a loss; `open` is announced once for each.
+ * 11. The transport changes only where stepping down is allowed; to polls only after two mute attempts in a row, and to stay only after
+ *     an answer that was mute behind its head, or after polls were answered where streams had given nothing (see transport-choice.ts).
  */
 import { backoffDelayMs } from "./backoff.js";
 import type { Problem } from "./problem.js";
+import { chooseTransport, PROBED, type TransportChoice } from "./transport-choice.js";
 
 /** Why an attempt or a stream was lost; each is followed by a retry. */
 export type LossReason =
   | "ended"
   | "network"
   | "connect-timeout"
+  /** An answer came, but no byte of its body in time. */
+  | "mute"
   | "silence"
   /** A heartbeat told of an event that had not come. */
   | "missed"
@@ -42,14 +47,32 @@ export type StateReason =
   | "start"
   | "timer"
   | "refresh"
+  /** From polls, whether a stream comes through again. */
+  | "probe"
   | "opened"
   | "healthy"
   | "drain"
+  | "wake"
   | LossReason
   | CloseReason;
 
-/** What is remembered from one attempt to the next. */
-export interface StreamMemory {
+/** What came instead of a stream: the HTTP status where there was an answer, and its problem document. */
+export interface Loss {
+  readonly status: number | null;
+  readonly problem: Problem | null;
+}
+
+export type StreamStateKind = "idle" | "connecting" | "open" | "waiting" | "closed";
+
+export interface StreamState extends TransportChoice {
+  readonly kind: StreamStateKind;
+  readonly reason: StateReason;
+  /** Of `waiting` and `closed`: what is told as an error; null for none. */
+  readonly loss: Loss | null;
+  /** Unix milliseconds; null unless `waiting`. */
+  readonly nextAttemptAtMs: number | null;
+  /** Waking may shorten the wait down to this. */
+  readonly notBeforeMs: number;
   /** Since the last sign of health. */
   readonly failures: number;
   /** The server's `retry:`. */
@@ -63,49 +86,20 @@ export interface StreamMemory {
   readonly refreshed: boolean;
 }
 
-interface StateShape<K extends string> {
-  readonly kind: K;
-  readonly reason: StateReason;
-  readonly memory: StreamMemory;
-}
-
-export interface WaitingState extends StateShape<"waiting"> {
-  readonly nextAttemptAtMs: number;
-  /** Waking may shorten the wait down to this. */
-  readonly notBeforeMs: number;
-}
-
-export interface ClosedState extends StateShape<"closed"> {
-  readonly reason: CloseReason;
-}
-
-export type StreamState =
-  | StateShape<"idle">
-  | StateShape<"connecting">
-  | StateShape<"open">
-  | WaitingState
-  | ClosedState;
-
-export type StreamStateKind = StreamState["kind"];
-
-export interface LostInput {
+export interface LostInput extends Loss {
   readonly kind: "lost";
   readonly reason: LossReason;
-  readonly status: number | null;
-  readonly problem: Problem | null;
   /** `Retry-After`; 0 for none. */
   readonly retryAfterMs: number;
 }
 
-export interface RefusedInput {
+export interface RefusedInput extends Loss {
   readonly kind: "refused";
   readonly status: number;
-  readonly problem: Problem | null;
 }
 
 export type StreamInput =
-  | { readonly kind: "start" }
-  | { readonly kind: "opened" }
+  | { readonly kind: "start" | "opened" | "timer" }
   /** 204. */
   | { readonly kind: "done" }
   | RefusedInput
@@ -116,28 +110,11 @@ export type StreamInput =
   | { readonly kind: "healthy" }
   | { readonly kind: "retry"; readonly retryMs: number }
   | { readonly kind: "drain"; readonly reconnectInMs: number }
-  | { readonly kind: "timer" }
-  /** The network is back, the page is shown: look at once. */
-  | { readonly kind: "wake" }
+  /** Polls have gone on for as long as they were to. */
+  | { readonly kind: "probe" }
+  /** The network is back, the page is shown: look at once, spread over so many milliseconds. */
+  | { readonly kind: "wake"; readonly jitterMs: number }
   | { readonly kind: "close"; readonly reason: "closed" | "aborted" };
-
-export interface ErrorEffect {
-  readonly kind: "emitError";
-  readonly terminal: boolean;
-  readonly reason: StateReason;
-  readonly status: number | null;
-  readonly problem: Problem | null;
-}
-
-/** Deeds come before announcements, so a listener that calls `close()` finds nothing half done. */
-export type StreamEffect =
-  | { readonly kind: "connect" }
-  | { readonly kind: "disconnect" }
-  | { readonly kind: "wait"; readonly delayMs: number }
-  | { readonly kind: "cancelWait" }
-  | { readonly kind: "emitState" }
-  | { readonly kind: "emitOpen" }
-  | ErrorEffect;
 
 export interface StepContext {
   readonly nowMs: number;
@@ -149,252 +126,177 @@ export interface StepContext {
   readonly backoffCapMs: number;
   /** Whether asking for headers again may bring others. */
   readonly canRefresh: boolean;
+  /** Whether polls may stand in for a stream that is held back. */
+  readonly canStepDown: boolean;
 }
 
-export interface Step {
-  readonly state: StreamState;
-  readonly effects: readonly StreamEffect[];
-}
-
-export const INITIAL_STATE: StreamState = {
-  kind: "idle",
-  reason: "new",
-  memory: {
+/** `mute` and `pollUntilMs` as remembered of earlier streams. */
+export function initialState(choice: TransportChoice): StreamState {
+  return {
+    ...choice,
+    kind: "idle",
+    reason: "new",
+    loss: null,
+    nextAttemptAtMs: null,
+    notBeforeMs: 0,
     failures: 0,
     retryMs: null,
     retryBeforeMs: null,
     drainInMs: null,
     graceLeft: 0,
     refreshed: false,
-  },
-};
-
-// Enough to keep a thousand woken tabs from knocking in one millisecond, too short to notice.
-const WAKE_JITTER_MS = 250;
-
-type InputKind = StreamInput["kind"];
-type InputOf<I extends InputKind> = Extract<StreamInput, { kind: I }>;
-type StateOf<S extends StreamStateKind> = Extract<StreamState, { kind: S }>;
-type Cell<S extends StreamStateKind, I extends InputKind> = (
-  state: StateOf<S>,
-  input: InputOf<I>,
-  context: StepContext,
-) => Step;
-
-const stay = (state: StreamState): Step => ({ state, effects: [] });
-
-function begin({ memory }: StreamState, { kind }: { kind: "start" | "timer" }): Step {
-  return {
-    state: { kind: "connecting", reason: kind, memory },
-    effects: [{ kind: "connect" }, { kind: "emitState" }],
   };
-}
-
-function open({ memory }: StreamState): Step {
-  return {
-    state: { kind: "open", reason: "opened", memory: { ...memory, drainInMs: null, graceLeft: 0 } },
-    effects: [{ kind: "emitState" }, { kind: "emitOpen" }],
-  };
-}
-
-function settle(state: StateOf<"open">): Step {
-  const { memory } = state;
-  if (memory.failures === 0 && !memory.refreshed) return stay(state);
-  // Told, so that "attempt 3" does not stand on a page for as long as all is well.
-  return {
-    state: { ...state, reason: "healthy", memory: { ...memory, failures: 0, refreshed: false } },
-    effects: [{ kind: "emitState" }],
-  };
-}
-
-function learn(state: StateOf<"open">, { retryMs }: InputOf<"retry">): Step {
-  const { memory } = state;
-  return { state: { ...state, memory: { ...memory, retryMs, retryBeforeMs: memory.retryMs } }, effects: [] };
-}
-
-function drain(state: StateOf<"open">, { reconnectInMs }: InputOf<"drain">): Step {
-  const { memory } = state;
-  // The drain's own `retry:` came just before; kept, it would slow every later backoff.
-  const retryMs = memory.retryMs === reconnectInMs ? memory.retryBeforeMs : memory.retryMs;
-  return { state: { ...state, memory: { ...memory, retryMs, drainInMs: reconnectInMs } }, effects: [] };
-}
-
-function waitFor(reason: StateReason, memory: StreamMemory, delayMs: number, floorMs: number, nowMs: number) {
-  return {
-    kind: "waiting",
-    reason,
-    memory,
-    nextAttemptAtMs: nowMs + delayMs,
-    notBeforeMs: nowMs + floorMs,
-  } as const;
 }
 
 // About five seconds at the base of one that the server sends: a restart. Longer, and it is an outage like any other.
 const ATTEMPTS_AFTER_DRAIN = 10;
 
-function lose({ memory }: StreamState, input: LostInput, context: StepContext): Step {
-  if (memory.drainInMs !== null) {
-    const delayMs = memory.drainInMs;
-    const drained = { ...memory, drainInMs: null, graceLeft: ATTEMPTS_AFTER_DRAIN };
-    return {
-      state: waitFor("drain", drained, delayMs, delayMs, context.nowMs),
-      effects: [{ kind: "wait", delayMs }, { kind: "emitState" }],
-    };
+type InputOf<K extends StreamInput["kind"]> = Extract<StreamInput, { kind: K }>;
+type Cell<K extends StreamInput["kind"]> = (
+  state: StreamState,
+  input: InputOf<K>,
+  context: StepContext,
+) => StreamState;
+
+const stay = (state: StreamState): StreamState => state;
+
+const begin = (state: StreamState, { kind }: InputOf<"start" | "timer">): StreamState => ({
+  ...state,
+  kind: "connecting",
+  reason: kind,
+  loss: null,
+  nextAttemptAtMs: null,
+});
+
+const open = (state: StreamState): StreamState => ({
+  ...state,
+  kind: "open",
+  reason: "opened",
+  drainInMs: null,
+  graceLeft: 0,
+});
+
+/** Told, so that "attempt 3" does not stand on a page for as long as all is well. */
+const settle = (state: StreamState): StreamState =>
+  state.failures === 0 && !state.refreshed
+    ? state
+    : { ...state, reason: "healthy", failures: 0, refreshed: false };
+
+const learn = (state: StreamState, { retryMs }: InputOf<"retry">): StreamState => ({
+  ...state,
+  retryMs,
+  retryBeforeMs: state.retryMs,
+});
+
+const drain = (state: StreamState, { reconnectInMs }: InputOf<"drain">): StreamState => ({
+  ...state,
+  // The drain's own `retry:` came just before; kept, it would slow every later backoff.
+  retryMs: state.retryMs === reconnectInMs ? state.retryBeforeMs : state.retryMs,
+  drainInMs: reconnectInMs,
+});
+
+const probe = (state: StreamState): StreamState => ({
+  ...state,
+  ...PROBED,
+  kind: "connecting",
+  reason: "probe",
+});
+
+function lose(state: StreamState, input: InputOf<"lost">, context: StepContext): StreamState {
+  const { reason, status, problem, retryAfterMs } = input;
+  const { nowMs } = context;
+  const wait = (fields: Partial<StreamState>, delayMs: number, floorMs: number): StreamState => ({
+    ...state,
+    ...fields,
+    kind: "waiting",
+    nextAttemptAtMs: nowMs + delayMs,
+    notBeforeMs: nowMs + floorMs,
+  });
+  const { drainInMs, graceLeft } = state;
+  if (drainInMs !== null) {
+    return wait({ reason: "drain", drainInMs: null, graceLeft: ATTEMPTS_AFTER_DRAIN }, drainInMs, drainInMs);
   }
-  const { reason, status, problem } = input;
+  const loss = { status, problem };
   // Doubling would keep those who came too early away long after a server that is only restarting has come back.
-  const graced = memory.graceLeft > 0;
-  const graceLeft = Math.max(0, memory.graceLeft - 1);
-  const failures = memory.failures + (graced ? 0 : 1);
-  if (!graced && failures > context.maxRetries) {
-    return {
-      state: { kind: "closed", reason: "retries-exhausted", memory: { ...memory, failures } },
-      effects: [
-        { kind: "emitState" },
-        { kind: "emitError", terminal: true, reason: "retries-exhausted", status, problem },
-      ],
-    };
-  }
+  const failures = graceLeft > 0 ? state.failures : state.failures + 1;
+  if (failures > context.maxRetries) return { ...close(state, "retries-exhausted"), failures, loss };
   const delayMs = backoffDelayMs({
-    baseMs: memory.retryMs ?? context.retryDelayMs,
-    failures: graced ? 1 : failures,
-    floorMs: input.retryAfterMs,
+    baseMs: state.retryMs ?? context.retryDelayMs,
+    failures: graceLeft > 0 ? 1 : failures,
+    floorMs: retryAfterMs,
     random: context.random,
     capMs: context.backoffCapMs,
   });
-  return {
-    state: waitFor(reason, { ...memory, failures, graceLeft }, delayMs, input.retryAfterMs, context.nowMs),
-    effects: [
-      { kind: "wait", delayMs },
-      { kind: "emitState" },
-      { kind: "emitError", terminal: false, reason, status, problem },
-    ],
-  };
+  const choice = context.canStepDown ? chooseTransport(state, reason, nowMs) : {};
+  return wait(
+    { ...choice, reason, loss, failures, graceLeft: Math.max(0, graceLeft - 1) },
+    delayMs,
+    retryAfterMs,
+  );
 }
 
-function refuse({ memory }: StreamState, input: RefusedInput, context: StepContext): Step {
+function refuse(state: StreamState, input: InputOf<"refused">, { canRefresh }: StepContext): StreamState {
   const { status, problem } = input;
-  if (status === 401 && context.canRefresh && !memory.refreshed) {
-    return {
-      state: { kind: "connecting", reason: "refresh", memory: { ...memory, refreshed: true } },
-      effects: [{ kind: "connect" }, { kind: "emitState" }],
-    };
-  }
-  return {
-    state: { kind: "closed", reason: "refused", memory },
-    effects: [
-      { kind: "emitState" },
-      { kind: "emitError", terminal: true, reason: "refused", status, problem },
-    ],
-  };
+  return status === 401 && canRefresh && !state.refreshed
+    ? { ...state, kind: "connecting", reason: "refresh", refreshed: true }
+    : { ...close(state, "refused"), loss: { status, problem } };
 }
 
-function finish({ memory }: StreamState): Step {
-  return { state: { kind: "closed", reason: "done", memory }, effects: [{ kind: "emitState" }] };
+function look(
+  state: StreamState,
+  { jitterMs }: InputOf<"wake">,
+  { nowMs, random }: StepContext,
+): StreamState {
+  const nextAttemptAtMs = Math.max(state.notBeforeMs, nowMs + Math.round(random * jitterMs));
+  return state.nextAttemptAtMs !== null && nextAttemptAtMs < state.nextAttemptAtMs
+    ? { ...state, reason: "wake", nextAttemptAtMs }
+    : state;
 }
 
-function look(state: WaitingState, _input: InputOf<"wake">, { nowMs, random }: StepContext): Step {
-  const nextAttemptAtMs = Math.max(state.notBeforeMs, nowMs + Math.round(random * WAKE_JITTER_MS));
-  if (nextAttemptAtMs >= state.nextAttemptAtMs) return stay(state);
-  return {
-    state: { ...state, nextAttemptAtMs },
-    effects: [
-      { kind: "cancelWait" },
-      { kind: "wait", delayMs: nextAttemptAtMs - nowMs },
-      { kind: "emitState" },
-    ],
-  };
-}
+const close = (state: StreamState, reason: CloseReason): StreamState => ({
+  ...state,
+  kind: "closed",
+  reason,
+  loss: null,
+  nextAttemptAtMs: null,
+});
+const finish = (state: StreamState): StreamState => close(state, "done");
+const shut = (state: StreamState, { reason }: InputOf<"close">): StreamState => close(state, reason);
 
-function closed(memory: StreamMemory, reason: CloseReason, first: readonly StreamEffect[]): Step {
-  return { state: { kind: "closed", reason, memory }, effects: [...first, { kind: "emitState" }] };
-}
+type Row<K extends StreamInput["kind"]> = readonly [
+  idle: Cell<K>,
+  connecting: Cell<K>,
+  open: Cell<K>,
+  waiting: Cell<K>,
+  closed: Cell<K>,
+];
 
-const closeIdle = ({ memory }: StreamState, { reason }: InputOf<"close">): Step => closed(memory, reason, []);
-const closeLive = ({ memory }: StreamState, { reason }: InputOf<"close">): Step =>
-  closed(memory, reason, [{ kind: "disconnect" }]);
-const closeWait = ({ memory }: StreamState, { reason }: InputOf<"close">): Step =>
-  closed(memory, reason, [{ kind: "cancelWait" }]);
+const COLUMNS: readonly StreamStateKind[] = ["idle", "connecting", "open", "waiting", "closed"];
 
 /**
  * `drain` and `retry:` in `connecting` can't happen: nothing is read before `opened`. They stay, as all that is late does.
  * `done` and `refused` in `open` come over polls, where one of many answers may say so.
  */
-const TABLE: { readonly [S in StreamStateKind]: { readonly [I in InputKind]: Cell<S, I> } } = {
-  idle: {
-    start: begin,
-    opened: stay,
-    done: stay,
-    refused: stay,
-    lost: stay,
-    event: stay,
-    healthy: stay,
-    retry: stay,
-    drain: stay,
-    timer: stay,
-    wake: stay,
-    close: closeIdle,
-  },
-  connecting: {
-    start: stay,
-    opened: open,
-    done: finish,
-    refused: refuse,
-    lost: lose,
-    event: stay,
-    healthy: stay,
-    retry: stay,
-    drain: stay,
-    timer: stay,
-    wake: stay,
-    close: closeLive,
-  },
-  open: {
-    start: stay,
-    opened: stay,
-    done: finish,
-    refused: refuse,
-    lost: lose,
-    event: settle,
-    healthy: settle,
-    retry: learn,
-    drain,
-    timer: stay,
-    wake: stay,
-    close: closeLive,
-  },
-  waiting: {
-    start: stay,
-    opened: stay,
-    done: stay,
-    refused: stay,
-    lost: stay,
-    event: stay,
-    healthy: stay,
-    retry: stay,
-    drain: stay,
-    timer: begin,
-    wake: look,
-    close: closeWait,
-  },
-  closed: {
-    start: stay,
-    opened: stay,
-    done: stay,
-    refused: stay,
-    lost: stay,
-    event: stay,
-    healthy: stay,
-    retry: stay,
-    drain: stay,
-    timer: stay,
-    wake: stay,
-    close: stay,
-  },
+// oxfmt-ignore
+const GRID: { readonly [K in StreamInput["kind"]]: Row<K> } = {
+  //         idle   connecting  open     waiting  closed
+  start:   [ begin, stay,       stay,    stay,    stay ],
+  opened:  [ stay,  open,       stay,    stay,    stay ],
+  done:    [ stay,  finish,     finish,  stay,    stay ],
+  refused: [ stay,  refuse,     refuse,  stay,    stay ],
+  lost:    [ stay,  lose,       lose,    stay,    stay ],
+  event:   [ stay,  stay,       settle,  stay,    stay ],
+  healthy: [ stay,  stay,       settle,  stay,    stay ],
+  retry:   [ stay,  stay,       learn,   stay,    stay ],
+  drain:   [ stay,  stay,       drain,   stay,    stay ],
+  probe:   [ stay,  stay,       probe,   stay,    stay ],
+  timer:   [ stay,  stay,       stay,    begin,   stay ],
+  wake:    [ stay,  stay,       stay,    look,    stay ],
+  close:   [ shut,  shut,       shut,    shut,    stay ],
 };
 
-export function step(state: StreamState, input: StreamInput, context: StepContext): Step {
-  // The table's type pairs every cell with its state and input; TypeScript can't follow the pair through two look-ups.
-  const cell = TABLE[state.kind][input.kind] as (s: StreamState, i: StreamInput, c: StepContext) => Step;
+export function step(state: StreamState, input: StreamInput, context: StepContext): StreamState {
+  // The grid's type pairs every row with its input; TypeScript can't follow the pair through the look-up.
+  const cell = GRID[input.kind][COLUMNS.indexOf(state.kind)] as Cell<StreamInput["kind"]>;
   return cell(state, input, context);
 }

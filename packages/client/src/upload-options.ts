@@ -86,9 +86,8 @@ export function assertUploadOptions(options: UploadOptions): void {
   if (processing !== undefined && processing !== "none" && processing !== "external") {
     refuse(`processing must be "none" or "external", got "${String(processing)}"`);
   }
-  if (chunkSize !== undefined) assertAtLeast(chunkSize, 1, "chunkSize");
-  if (maxRetries !== undefined) assertAtLeast(maxRetries, 0, "maxRetries");
-  if (retryDelay !== undefined) assertAtLeast(retryDelay, 0, "retryDelay");
+  assertAtLeast({ chunkSize }, 1, "chunkSize");
+  assertAtLeast({ maxRetries, retryDelay }, 0, "maxRetries", "retryDelay");
   for (const key of Object.keys(options.metadata ?? {})) {
     if (RESERVED.has(key)) refuse(`metadata.${key} has an option of its own; set ${key} instead`);
     // [tus creation] a key is not empty and has no space and no comma.

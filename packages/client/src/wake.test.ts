@@ -5,41 +5,53 @@ afterEach(() => {
   vi.unstubAllGlobals();
 });
 
-/** A window and its document, as far as waking goes. */
-function stubPage(): { window: EventTarget; document: EventTarget & { visibilityState: string } } {
+/** A window, its document and the device's connection, as far as waking goes. */
+function stubPage(): {
+  window: EventTarget;
+  document: EventTarget & { visibilityState: string };
+  connection: EventTarget;
+} {
   const window = new EventTarget();
   const document = Object.assign(new EventTarget(), { visibilityState: "hidden" });
+  const connection = new EventTarget();
   vi.stubGlobal("addEventListener", window.addEventListener.bind(window));
   vi.stubGlobal("document", document);
-  return { window, document };
+  vi.stubGlobal("navigator", { connection });
+  return { window, document, connection };
 }
 
-test("the network coming back, the page shown and the page out of the cache each wake", () => {
-  const { window, document } = stubPage();
+const pageshow = (persisted: boolean): Event => Object.assign(new Event("pageshow"), { persisted });
+
+test("the network coming back or changing, the page shown and the page out of the cache each wake", () => {
+  const { window, document, connection } = stubPage();
   const onWake = vi.fn<() => void>();
   listenForWake(onWake);
   window.dispatchEvent(new Event("online"));
-  window.dispatchEvent(new Event("pageshow"));
-  expect(onWake).toHaveBeenCalledTimes(2);
+  window.dispatchEvent(pageshow(true));
+  connection.dispatchEvent(new Event("change"));
+  expect(onWake).toHaveBeenCalledTimes(3);
   document.visibilityState = "visible";
   document.dispatchEvent(new Event("visibilitychange"));
-  expect(onWake).toHaveBeenCalledTimes(3);
+  expect(onWake).toHaveBeenCalledTimes(4);
 });
 
-test("a page being hidden wakes nobody", () => {
-  const { document } = stubPage();
+test("a page being hidden, or loaded for the first time, wakes nobody", () => {
+  const { window, document } = stubPage();
   const onWake = vi.fn<() => void>();
   listenForWake(onWake);
   document.dispatchEvent(new Event("visibilitychange"));
+  window.dispatchEvent(pageshow(false));
   expect(onWake).not.toHaveBeenCalled();
 });
 
 test("stopped, it leaves no listener behind", () => {
-  const { window, document } = stubPage();
+  const { window, document, connection } = stubPage();
   const onWake = vi.fn<() => void>();
   listenForWake(onWake)();
   document.visibilityState = "visible";
   window.dispatchEvent(new Event("online"));
+  window.dispatchEvent(pageshow(true));
+  connection.dispatchEvent(new Event("change"));
   document.dispatchEvent(new Event("visibilitychange"));
   expect(onWake).not.toHaveBeenCalled();
 });

@@ -11,7 +11,7 @@ import {
   type TaskId,
 } from "@holdfast/protocol";
 import { HoldfastClientError } from "./client-error.js";
-import { countEndings, WatchCore, type WatchTarget } from "./watch-core.js";
+import { WatchCore, type WatchTarget } from "./watch-core.js";
 import type { WatchEvent } from "./watch-event.js";
 import type { ConnectionInfo, WatchOptions } from "./watch-options.js";
 
@@ -89,7 +89,6 @@ class Watch implements BatchWatch {
         onEvent: (event) => {
           if (event.type === "batchComplete") this.#end(event.data);
         },
-        onDone: () => void this.#read(),
         onFailed: (error) => this.#reject(error),
       },
       where,
@@ -122,23 +121,5 @@ class Watch implements BatchWatch {
     const { completed, failed, cancelled } = counts;
     this.#resolve({ tasks: this.tasks, completed, failed, cancelled });
     this.#core.finish();
-  }
-
-  /** 204 without having heard `batchComplete`: every task whose end is not known is read. */
-  async #read(): Promise<void> {
-    const core = this.#core;
-    for (const { id } of [...this.tasks.values()].filter(({ endedAt }) => endedAt === null)) {
-      // oxlint-disable-next-line no-await-in-loop -- one at a time is kind to a server that has just come back
-      const task = await core.readUntilKnown(() => core.api.task(id, { signal: core.signal }));
-      if (task === undefined) return;
-      core.take({ type: "snapshot", data: { task }, lastEventId: task.cursor }, 0);
-    }
-    const counts = countEndings(this.tasks);
-    if (counts !== null) this.#end(counts);
-    else {
-      // One of them goes on: the server mistook our cursor. Not at once, else two that disagree make a hot loop.
-      await core.pause(1);
-      core.reopen();
-    }
   }
 }

@@ -4,14 +4,13 @@
  * It promises that `tasks` is a fresh map after a change and the same one without, that a throwing callback stops nothing, and that
  * after `finish` or `fail` nothing is called any more. It does not know when a watch is over: its owner says so.
  */
-import { isTerminal, type BatchData, type Task, type TaskId } from "@holdfast/protocol";
+import type { BatchData, Task, TaskId } from "@holdfast/protocol";
 import { backoffDelayMs } from "./backoff.js";
 import { HoldfastClientError } from "./client-error.js";
-import { SYSTEM_ENVIRONMENT } from "./environment.js";
+import { SYSTEM_ENVIRONMENT, type Environment } from "./environment.js";
 import { EventBuffer } from "./event-buffer.js";
-import { HoldfastApi } from "./holdfast-api.js";
+import { resolveBaseUrl } from "./holdfast-api.js";
 import { callReporting } from "./report-error.js";
-import { toVerdict } from "./response-verdict.js";
 import { StableEventSource } from "./stable-event-source.js";
 import type { StreamErrorInfo } from "./stream-event.js";
 import { INTERNALS, type StableEventSourceOptions } from "./stream-options.js";
@@ -29,14 +28,11 @@ export interface WatchTarget {
 export interface WatchOwner {
   /** After the view has taken it in. */
   onEvent(event: WatchEvent): void;
-  /** 204: the server has nothing more to say. */
-  onDone(): void;
   /** The watch has failed or was closed; nothing follows. */
   onFailed(error: HoldfastClientError): void;
 }
 
 export class WatchCore {
-  readonly api: HoldfastApi;
   /** Aborted when the watch is over. */
   readonly signal: AbortSignal;
   readonly unavailable: Map<string, string> = new Map();
@@ -44,6 +40,7 @@ export class WatchCore {
   connection: ConnectionInfo;
 
   readonly #target: WatchTarget;
+  readonly #url: string;
   readonly #options: WatchOptions;
   readonly #streamOptions: StableEventSourceOptions;
   readonly #owner: WatchOwner;
@@ -54,6 +51,7 @@ export class WatchCore {
   #published: ReadonlyMap<TaskId, Task> | undefined;
   #failure: HoldfastClientError | undefined;
   #source: StableEventSource;
+  #reopenings = 0;
 
   constructor(target: WatchTarget, options: WatchOptions, owner: WatchOwner, where: string) {
     this.#target = target;
@@ -61,14 +59,7 @@ export class WatchCore {
     this.#owner = owner;
     this.#streamOptions = toStreamOptions(options, where);
     this.signal = this.#over.signal;
-    const { baseUrl, headers, withCredentials, fetch } = options;
-    this.api = new HoldfastApi({
-      ...(baseUrl === undefined ? {} : { baseUrl }),
-      ...(headers === undefined ? {} : { headers }),
-      ...(withCredentials === undefined ? {} : { withCredentials }),
-      ...(fetch === undefined ? {} : { fetch }),
-      ...(options[INTERNALS] === undefined ? {} : { [INTERNALS]: options[INTERNALS] }),
-    });
+    this.#url = resolveBaseUrl(options.baseUrl) + target.path;
     this.#source = this.#open();
     this.connection = { ...this.#source.state, lastHeartbeatAtMs: null };
     // A signal aborted before the start closed the stream before anybody could listen.
@@ -129,66 +120,39 @@ export class WatchCore {
     this.fail(new HoldfastClientError("CLOSED", `the watch of ${this.#target.path} was closed`));
   }
 
-  /** Begins anew, without a cursor: the snapshot tells all. */
-  reopen(): void {
-    if (this.signal.aborted) return;
-    this.#source.close();
-    this.#source = this.#open();
-  }
-
   /**
-   * Reads until an answer comes, with the stream's own backoff. Undefined when the watch ended meanwhile, or has just failed
-   * because the server refuses to tell or the retries are used up.
+   * Begins anew without a cursor, after a wait: the snapshot tells all, the ending included. For a server that has nothing more to say
+   * (204) although the ending was not heard. The wait grows, else a server that mistakes our cursor makes a hot loop.
    */
-  async readUntilKnown<T>(read: () => Promise<T>): Promise<T | undefined> {
-    const { maxRetries = Infinity } = this.#options;
-    for (let failures = 1; !this.signal.aborted; failures++) {
-      try {
-        // oxlint-disable-next-line no-await-in-loop -- one try after the other
-        return await read();
-      } catch (error) {
-        if (!(error instanceof HoldfastClientError)) throw error;
-        const refused = error.status !== undefined && toVerdict(error.status, null) === "refused";
-        if (refused || failures > maxRetries) this.fail(error);
-        // oxlint-disable-next-line no-await-in-loop -- one try after the other
-        else await this.pause(failures);
-      }
-    }
-    return undefined;
+  reopen(): void {
+    this.#source.close();
+    const { setTimer, random } = this.#environment;
+    const { retryDelay = 2000 } = this.#options;
+    this.#reopenings += 1;
+    const cancel = setTimer(
+      () => {
+        this.signal.removeEventListener("abort", cancel);
+        this.#source = this.#open();
+      },
+      backoffDelayMs({ baseMs: retryDelay, failures: this.#reopenings, floorMs: 0, random: random() }),
+    );
+    this.signal.addEventListener("abort", cancel);
   }
 
-  /** Resolves after the backoff of that many failures, at once when the watch is over. */
-  pause(failures: number): Promise<void> {
-    const { setTimer, random } = this.#options[INTERNALS]?.environment ?? SYSTEM_ENVIRONMENT;
-    const delayMs = backoffDelayMs({
-      baseMs: this.#options.retryDelay ?? 2000,
-      failures,
-      floorMs: 0,
-      random: random(),
-    });
-    return new Promise((resolve) => {
-      const stop = (): void => {
-        cancel();
-        this.signal.removeEventListener("abort", stop);
-        resolve();
-      };
-      const cancel = setTimer(stop, delayMs);
-      this.signal.addEventListener("abort", stop);
-      if (this.signal.aborted) stop();
-    });
+  get #environment(): Environment {
+    return this.#options[INTERNALS]?.environment ?? SYSTEM_ENVIRONMENT;
   }
 
   #open(): StableEventSource {
     const { body } = this.#target;
     const posted: StableEventSourceOptions =
       body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-    const environment = this.#options[INTERNALS]?.environment;
-    const source = new StableEventSource(this.api.baseUrl + this.#target.path, {
+    const source = new StableEventSource(this.#url, {
       ...this.#streamOptions,
       ...posted,
       ...(body === undefined ? {} : { headers: () => this.#jsonHeaders() }),
       [INTERNALS]: {
-        ...(environment === undefined ? {} : { environment }),
+        ...this.#options[INTERNALS],
         onAny: (message) => {
           const event = parseWatchEvent(message);
           if (event !== undefined) this.take(event, message.data.length);
@@ -200,7 +164,7 @@ export class WatchCore {
       if (source !== this.#source || !("transport" in info)) return;
       this.#setConnection({ ...source.state, lastHeartbeatAtMs: this.connection.lastHeartbeatAtMs });
       if (info.state !== "closed" || this.signal.aborted) return;
-      if (info.reason === "done") this.#owner.onDone();
+      if (info.reason === "done") this.reopen();
       else if (info.reason === "aborted") this.#abort();
     });
     source.addEventListener("error", (info) => {
@@ -221,8 +185,7 @@ export class WatchCore {
 
   #reduce(event: WatchEvent): void {
     if (event.type === "heartbeat") {
-      const { now } = this.#options[INTERNALS]?.environment ?? SYSTEM_ENVIRONMENT;
-      this.#setConnection({ ...this.connection, lastHeartbeatAtMs: now() });
+      this.#setConnection({ ...this.connection, lastHeartbeatAtMs: this.#environment.now() });
     } else if (event.type === "batch") this.batch = event.data;
     else if (event.type === "unavailable") this.unavailable.set(event.data.taskId, event.data.code);
     const taskId = readTaskId(event) as TaskId | undefined;
@@ -262,16 +225,4 @@ function toError(info: StreamErrorInfo, path: string): HoldfastClientError {
   return reason === "retries-exhausted"
     ? new HoldfastClientError("RETRIES_EXHAUSTED", `gave up on ${path}: ${said}`, extras)
     : new HoldfastClientError("HTTP_STATUS", `the server refuses ${path}: ${said}`, extras);
-}
-
-/** How many of the tasks ended in which way; null while one of them has not. */
-export function countEndings(
-  tasks: ReadonlyMap<TaskId, Task>,
-): { completed: number; failed: number; cancelled: number } | null {
-  const counts = { completed: 0, failed: 0, cancelled: 0 };
-  for (const { status } of tasks.values()) {
-    if (!isTerminal(status)) return null;
-    counts[status]++;
-  }
-  return counts;
 }

@@ -1,6 +1,6 @@
 import { assertKnownOptions } from "./option-check.js";
 import type { StreamStateInfo } from "./stream-event.js";
-import { INTERNALS, type StableEventSourceOptions } from "./stream-options.js";
+import { STREAM_DEFAULTS, type StableEventSourceOptions } from "./stream-options.js";
 import type { WatchEvent } from "./watch-event.js";
 
 /** How the connection of a watch stands; a new object whenever something changed. */
@@ -18,26 +18,12 @@ export interface WatchOptions extends Omit<StableEventSourceOptions, "method" | 
   readonly onConnection?: (connection: ConnectionInfo) => void;
 }
 
-const KNOWN: { readonly [K in Extract<keyof WatchOptions, string>]-?: true } = {
-  baseUrl: true,
-  onEvent: true,
-  onConnection: true,
-  withCredentials: true,
-  maxRetries: true,
-  retryDelay: true,
-  headers: true,
-  transports: true,
-  connectTimeout: true,
-  heartbeatTimeout: true,
-  fetch: true,
-  signal: true,
-  debug: true,
-};
+const { method: _method, body: _body, lastEventId: _lastEventId, ...STREAM } = STREAM_DEFAULTS;
+const KNOWN = { ...STREAM, baseUrl: true, onEvent: true, onConnection: true };
 
-/** What of the options belongs to the stream. Throws UNKNOWN_OPTION. */
+/** What of the options belongs to the stream, which is one of ours. Throws UNKNOWN_OPTION. */
 export function toStreamOptions(options: WatchOptions, where: string): StableEventSourceOptions {
   assertKnownOptions(options, KNOWN, where);
   const { baseUrl: _baseUrl, onEvent: _onEvent, onConnection: _onConnection, ...stream } = options;
-  const internals = options[INTERNALS];
-  return internals === undefined ? stream : { ...stream, [INTERNALS]: internals };
+  return { ...stream, transports: options.transports ?? ["sse", "poll"] };
 }

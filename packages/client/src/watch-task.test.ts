@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { SYSTEM_ENVIRONMENT } from "./environment.js";
+import { ManualEnvironment, settled } from "./manual-environment.test.kit.js";
 import {
   endedStream,
   frame,
@@ -43,10 +44,6 @@ const connected = (fields: Parameters<typeof task>[0] = {}): string => {
   return frame("connected", data, now.cursor);
 };
 const completed = frame("complete", { taskId: id, timestamp: 9, result: { sha: "x" } }, cursor(6));
-const asJson = (value: unknown): Answer =>
-  status(200, { "Content-Type": "application/json" }, JSON.stringify(value));
-const endedTask = task({ status: "completed", percentage: 100, endedAt: 9, result: 7, cursor: cursor(6) });
-
 describe("the ending", () => {
   test("resolves with the task as it left it", async () => {
     const server = await serve(endedStream(connected(), completed));
@@ -79,25 +76,48 @@ describe("the ending", () => {
     expect(server.requests[1]?.headers["last-event-id"]).toBe(cursor(6));
   });
 
-  test("is read from the task when the server answers 204 without having told it", async () => {
-    const server = await serve(endedStream(connected()), status(204), status(503), asJson(endedTask));
-    const watching = watch(server);
-    const events: string[] = [];
-    for await (const { type } of watching) events.push(type);
-    expect(events).toEqual(["connected", "snapshot", "complete"]);
-    expect(await watching.ending).toMatchObject({ type: "complete", data: { result: 7 } });
-    expect(server.requests.at(-1)?.url).toBe("/api/v1/tasks/t1");
-  });
-
-  test("204 for a task that goes on begins the stream anew, without a cursor", async () => {
+  test("is told by a stream begun anew when the server answers 204 without having told it", async () => {
     const server = await serve(
       endedStream(connected()),
       status(204),
-      asJson(task()),
-      endedStream(connected(), completed),
+      status(503),
+      endedStream(connected({ status: "uploading" }), completed),
     );
-    expect(await watch(server).ending).toMatchObject({ type: "complete" });
-    expect(server.requests[3]?.headers["last-event-id"]).toBeUndefined();
+    const watching = watch(server);
+    const events: string[] = [];
+    for await (const { type } of watching) events.push(type);
+    expect(events).toEqual(["connected", "connected", "complete"]);
+    expect(await watching.ending).toMatchObject({ type: "complete", data: { result: { sha: "x" } } });
+    const resumedFrom = server.requests.map(({ headers }) => headers["last-event-id"]);
+    expect(resumedFrom).toEqual([undefined, cursor(5), undefined, undefined]);
+  });
+
+  test("a server that says 204 to everything is asked ever more seldom, and close() ends that too", async () => {
+    const environment = new ManualEnvironment(0.5);
+    let asked = 0;
+    const watching = watchTask("t1", {
+      baseUrl: "http://holdfast.test/api/v1",
+      fetch: () => {
+        asked += 1;
+        return Promise.resolve(new Response(null, { status: 204 }));
+      },
+      [INTERNALS]: { environment },
+    });
+    for (let second = 0; second < 60; second += 1) {
+      await settled();
+      environment.advance(1000);
+    }
+    // After 1, 2, 4, 8, 15, 15, … seconds.
+    expect(asked).toBe(7);
+    watching.close();
+    await settled();
+    expect(environment.pending).toBe(0);
+    await expect(watching.ending).rejects.toMatchObject({ code: "CLOSED" });
+  });
+
+  test("an ending before any snapshot is heard again, with the task", async () => {
+    const server = await serve(endedStream(completed), endedStream(connected(), completed));
+    expect(await watch(server).ending).toMatchObject({ type: "complete", task: { id: "t1" } });
   });
 
   test.each([404, 410])("%i rejects with the problem document", async (code) => {

@@ -1,9 +1,8 @@
 /**
  * One task, watched to its end. `ending` resolves with how it ended whatever happens between: also when the connection breaks on
- * the last event, and when the server answers 204 because it believes that the ending was heard; then the task is read.
+ * the last event, and when the server answers 204 because it believes that the ending was heard; then the stream is begun anew.
  */
 import {
-  isTerminal,
   parseTaskId,
   type CancelledData,
   type CompleteData,
@@ -21,8 +20,6 @@ export type Ending =
   | { readonly type: "complete"; readonly task: Task; readonly data: CompleteData }
   | { readonly type: "failed"; readonly task: Task; readonly data: FailedData }
   | { readonly type: "cancelled"; readonly task: Task; readonly data: CancelledData };
-
-type EndingEvent = Extract<WatchEvent, { type: "complete" | "failed" | "cancelled" }>;
 
 /** Iterating gives the task as known so far, then every event; it ends after the ending, throws when the watch fails. */
 export interface TaskWatch extends AsyncIterable<WatchEvent> {
@@ -48,7 +45,6 @@ class Watch implements TaskWatch {
   readonly #core: WatchCore;
   #resolve: (ending: Ending) => void = () => undefined;
   #reject: (error: HoldfastClientError) => void = () => undefined;
-  #readings = 0;
 
   constructor(taskId: string, options: WatchOptions) {
     const id = parseTaskId(taskId);
@@ -65,7 +61,6 @@ class Watch implements TaskWatch {
       options,
       {
         onEvent: (event) => this.#hear(event),
-        onDone: () => void this.#read(),
         onFailed: (error) => this.#reject(error),
       },
       "watchTask",
@@ -90,46 +85,10 @@ class Watch implements TaskWatch {
 
   #hear(event: WatchEvent): void {
     if (event.type !== "complete" && event.type !== "failed" && event.type !== "cancelled") return;
-    // No snapshot before the ending: no server of ours, but the task can be read.
-    if (this.task === null) void this.#read();
-    else this.#end(event, this.task);
-  }
-
-  #end(event: EndingEvent, task: Task): void {
+    const { task } = this;
+    // No snapshot before the ending: a stream begun anew has one.
+    if (task === null) return this.#core.reopen();
     this.#resolve({ type: event.type, task, data: event.data } as Ending);
     this.#core.finish();
   }
-
-  async #read(): Promise<void> {
-    const core = this.#core;
-    const task = await core.readUntilKnown(() => core.api.task(this.taskId, { signal: core.signal }));
-    if (task === undefined) return;
-    core.take({ type: "snapshot", data: { task }, lastEventId: task.cursor }, 0);
-    const ending = endingOf(task);
-    if (ending !== undefined) {
-      core.take(ending, 0);
-      return;
-    }
-    // 204 for a task that goes on: the server mistook our cursor. Not at once, else two that disagree make a hot loop.
-    await core.pause(++this.#readings);
-    core.reopen();
-  }
-}
-
-/** The ending event as the stream would have brought it; undefined while the task goes on. */
-function endingOf(task: Task): EndingEvent | undefined {
-  const { id: taskId, cursor: lastEventId, status } = task;
-  const timestamp = task.endedAt ?? task.updatedAt;
-  if (!isTerminal(status)) return undefined;
-  switch (status) {
-    case "completed":
-      return { type: "complete", data: { taskId, timestamp, result: task.result }, lastEventId };
-    case "failed": {
-      const error = task.error ?? { code: "UNKNOWN", message: "the task failed", retryable: false };
-      return { type: "failed", data: { taskId, timestamp, error }, lastEventId };
-    }
-    case "cancelled":
-      break;
-  }
-  return { type: "cancelled", data: { taskId, timestamp, reason: task.reason }, lastEventId };
 }
