@@ -28,6 +28,7 @@ const CHECK_STEPS = [
   { name: "unit tests", command: node("vitest/vitest.mjs", "run"), cases: true },
   { name: "lint", command: node("oxlint/bin/oxlint", "--type-aware", ".") },
   { name: "dead code", command: node("knip/bin/knip.js", "--no-progress", "--treat-config-hints-as-errors") },
+  { name: "size", command: [process.execPath, join("scripts", "size.mjs")] },
   { name: "package shape", command: [process.execPath, join("scripts", "package-shape.mjs")] },
   // Not part of the build: nothing is emitted from these rooms by tsc.
   ...["scripts", "web", "e2e", "bench"]

@@ -11,28 +11,16 @@ export interface Problem {
 // Ours stay below 2 kB; a page of HTML behind a wrong content type must not fill memory.
 const MAX_PROBLEM_CHARS = 65_536;
 
-const TEXT_FIELDS = ["type", "title", "code", "detail", "field"] as const;
-
-/** Returns the document, or undefined when the text is none. */
+/** Returns the document, or undefined when the text is no JSON object; which fields it has is the server's word. */
 export function parseProblem(text: string): Problem | undefined {
   if (text.length > MAX_PROBLEM_CHARS) return undefined;
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
   } catch {
     // A proxy's own error page: the status alone must do.
     return undefined;
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const fields = new Map<string, unknown>(Object.entries(value));
-  const problem: { -readonly [K in keyof Problem]: Problem[K] } = {};
-  for (const name of TEXT_FIELDS) {
-    const field = fields.get(name);
-    if (typeof field === "string") problem[name] = field;
-  }
-  const status = fields.get("status");
-  if (typeof status === "number") problem.status = status;
-  return problem;
 }
 
 /** Reads the problem document of an error response; undefined when it carries none. Leaves no body open. */

@@ -42,8 +42,6 @@ export type StableEventSourceEventMap = {
 } & { [K in keyof StreamEvents]: StreamMessageEvent<StreamEvents[K]> };
 
 type Handler<E> = ((this: StableEventSource, event: E) => void) | null;
-/** Any of the overloads' listeners; the overloads pair it with the event it gets. */
-type Listener = ((this: StableEventSource, event: never) => void) | EventListenerObject;
 
 interface Handlers {
   open: Handler<Event>;
@@ -72,6 +70,41 @@ const GREETING: ReadonlySet<string> = new Set([
   "batch",
   "drain",
 ]);
+
+/** The types of EventTarget's own methods, told the events there are; the methods are inherited. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging -- it names only methods that EventTarget has
+export interface StableEventSource {
+  addEventListener<K extends keyof StableEventSourceEventMap>(
+    type: K,
+    listener: (this: StableEventSource, event: StableEventSourceEventMap[K]) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: (this: StableEventSource, event: StreamMessageEvent) => void,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  removeEventListener<K extends keyof StableEventSourceEventMap>(
+    type: K,
+    listener: (this: StableEventSource, event: StableEventSourceEventMap[K]) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: (this: StableEventSource, event: StreamMessageEvent) => void,
+    options?: boolean | EventListenerOptions,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject | null,
+    options?: boolean | EventListenerOptions,
+  ): void;
+}
 
 export class StableEventSource extends EventTarget {
   static readonly CONNECTING = 0;
@@ -162,52 +195,6 @@ export class StableEventSource extends EventTarget {
   /** Ends a wait now, or when `Retry-After` or `drain` allow it; does nothing in any other state. */
   retryNow(): void {
     this.#take({ kind: "wake", jitterMs: 0 });
-  }
-
-  override addEventListener<K extends keyof StableEventSourceEventMap>(
-    type: K,
-    listener: (this: StableEventSource, event: StableEventSourceEventMap[K]) => void,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(
-    type: string,
-    listener: (this: StableEventSource, event: StreamMessageEvent) => void,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void;
-  override addEventListener(
-    type: string,
-    listener: Listener | null,
-    options?: boolean | AddEventListenerOptions,
-  ): void {
-    super.addEventListener(type, listener as EventListenerOrEventListenerObject | null, options);
-  }
-
-  override removeEventListener<K extends keyof StableEventSourceEventMap>(
-    type: K,
-    listener: (this: StableEventSource, event: StableEventSourceEventMap[K]) => void,
-    options?: boolean | EventListenerOptions,
-  ): void;
-  override removeEventListener(
-    type: string,
-    listener: (this: StableEventSource, event: StreamMessageEvent) => void,
-    options?: boolean | EventListenerOptions,
-  ): void;
-  override removeEventListener(
-    type: string,
-    listener: EventListenerOrEventListenerObject | null,
-    options?: boolean | EventListenerOptions,
-  ): void;
-  override removeEventListener(
-    type: string,
-    listener: Listener | null,
-    options?: boolean | EventListenerOptions,
-  ): void {
-    super.removeEventListener(type, listener as EventListenerOrEventListenerObject | null, options);
   }
 
   get onopen(): Handler<Event> {

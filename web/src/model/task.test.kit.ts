@@ -38,6 +38,7 @@ export const OPEN_CONNECTION: ConnectionInfo = {
   attempt: 0,
   nextAttemptAt: null,
   transport: "sse",
+  lastByteAgeMs: null,
   lastHeartbeatAtMs: null,
 };
 
