@@ -13,7 +13,7 @@ const files = ["packages/**/src/**/*.test.ts", "scripts/**/*.test.ts", "web/src/
 const changesGlobals = [
   "packages/server/src/tasks/{controls,tasks}.test.ts",
   "packages/server/src/embedding.test.ts",
-  "packages/client/src/{upload,wake,watch-task}.test.ts",
+  "packages/client/src/{environment,upload,wake,watch-task}.test.ts",
 ];
 
 const common = {

@@ -18,15 +18,16 @@ export interface BackoffInput {
 }
 
 /**
- * Full jitter: evenly spread between the floor and the ceiling `base × 2^(failures − 1)`, capped. A floor above the ceiling is
- * spread over one base more, else every client told the same `Retry-After` would come back in the same millisecond.
+ * Full jitter: evenly spread between the floor and the ceiling, which is the base for the first two waits and then doubles, capped. Doubled
+ * at once, half of those that meet a two-second restart would still be away a second after it (reconnect.test.ts). A floor above the
+ * ceiling is spread over one base more, else every client told the same `Retry-After` would come back in the same millisecond.
  */
 export function backoffDelayMs(input: BackoffInput): number {
   const { baseMs, failures, floorMs, random, capMs = BACKOFF_CAP_MS } = input;
   const base = Math.min(baseMs, BACKOFF_CAP_MS);
   const cap = Math.min(BACKOFF_CAP_MS, Math.max(base, capMs));
   // 2^15 ms is above the cap for any base; unbounded, a base of 0 would meet Infinity and give NaN.
-  const ceiling = Math.min(cap, base * 2 ** Math.min(failures - 1, 15));
+  const ceiling = Math.min(cap, base * 2 ** Math.min(Math.max(failures - 2, 0), 15));
   const top = floorMs === 0 ? ceiling : Math.max(ceiling, floorMs + base);
   return Math.round(floorMs + random * (top - floorMs));
 }

@@ -157,14 +157,14 @@ describe("walks", () => {
 });
 
 describe("retries", () => {
-  test("the base doubles with each failure and stops at the cap", () => {
+  test("the base doubles from the third failure on and stops at the cap", () => {
     let state = run([start]);
-    const delays = Array.from({ length: 6 }, () => {
+    const delays = Array.from({ length: 7 }, () => {
       const waiting = step(state, lost(), { ...calm, random: almostOne });
       state = step(waiting, timer, calm);
       return delayOf(waiting);
     });
-    expect(delays).toEqual([2000, 4000, 8000, 16_000, 30_000, 30_000]);
+    expect(delays).toEqual([2000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
   });
 
   test("a cap below the base does not shorten the base", () => {
@@ -217,12 +217,12 @@ describe("drain", () => {
 
   test("whoever comes back too early does not wait twice as long each time: the server is only restarting", () => {
     let state = run([...drained, timer]);
-    const delays = Array.from({ length: 12 }, () => {
+    const delays = Array.from({ length: 13 }, () => {
       const waiting = step(state, lost({ status: 502 }), { ...calm, random: almostOne });
       state = step(waiting, timer, calm);
       return delayOf(waiting);
     });
-    expect(delays).toEqual([...Array.from({ length: 11 }, () => 1000), 2000]);
+    expect(delays).toEqual([...Array.from({ length: 12 }, () => 1000), 2000]);
     // Once there is a stream again a loss is a loss like any other.
     expect(step(state, opened, calm).graceLeft).toBe(0);
   });

@@ -1,4 +1,7 @@
 import { afterEach, expect, test, vi } from "vitest";
+import { ManualEnvironment, settled } from "./manual-environment.test.kit.js";
+import { StableEventSource } from "./stable-event-source.js";
+import { INTERNALS } from "./stream-options.js";
 import { listenForWake } from "./wake.js";
 
 afterEach(() => {
@@ -58,4 +61,41 @@ test("stopped, it leaves no listener behind", () => {
 
 test("without a window it does nothing, and stopping it is harmless", () => {
   expect(() => listenForWake(() => undefined)()).not.toThrow();
+});
+
+test("a source that waits looks a moment after it was woken, and never before the server allows", async () => {
+  const { window, connection } = stubPage();
+  const environment = new ManualEnvironment(0.999);
+  const answers = [503, 503, 429].map(
+    (status) => new Response("", { status, headers: status === 429 ? { "Retry-After": "60" } : {} }),
+  );
+  const askedAtMs: number[] = [];
+  const source = new StableEventSource("http://holdfast.test/events", {
+    retryDelay: 30_000,
+    fetch: () => {
+      askedAtMs.push(environment.now());
+      const answer = answers.shift();
+      return answer === undefined ? Promise.reject(new TypeError("network")) : Promise.resolve(answer);
+    },
+    [INTERNALS]: { environment },
+  });
+  await settled();
+  for (const wake of [
+    () => window.dispatchEvent(new Event("online")),
+    () => connection.dispatchEvent(new Event("change")),
+  ]) {
+    wake();
+    // Once more within the moment changes nothing.
+    wake();
+    environment.advance(249);
+    await settled();
+    environment.advance(1);
+    await settled();
+  }
+  expect(askedAtMs).toEqual([0, 250, 500]);
+  window.dispatchEvent(pageshow(true));
+  environment.advance(59_999);
+  await settled();
+  expect(askedAtMs).toHaveLength(3);
+  source.close();
 });

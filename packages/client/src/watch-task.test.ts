@@ -107,8 +107,8 @@ describe("the ending", () => {
       await settled();
       environment.advance(1000);
     }
-    // After 1, 2, 4, 8, 15, 15, … seconds.
-    expect(asked).toBe(7);
+    // After 1, 1, 2, 4, 8, 15, 15, … seconds.
+    expect(asked).toBe(8);
     watching.close();
     await settled();
     expect(environment.pending).toBe(0);
