@@ -77,13 +77,21 @@ export class TusServer {
       return;
     }
     const length = request.headers["upload-length"];
-    this.uploads.set(id, {
+    const created: StoredUpload = {
       metadata,
       length: length === undefined ? null : Number(length),
       bytes: Buffer.alloc(0),
       cancelled: false,
-    });
-    if (!response.destroyed) end(response, 201, { Location: `/api/v1/uploads/${id}` });
+    };
+    this.uploads.set(id, created);
+    const location = { Location: `/api/v1/uploads/${id}` };
+    if (request.headers["content-type"] !== "application/offset+octet-stream") {
+      if (!response.destroyed) end(response, 201, location);
+      return;
+    }
+    this.#receive(request, created, () =>
+      end(response, 201, { ...location, "Upload-Offset": created.bytes.length }),
+    );
   }
 
   #patch(request: IncomingMessage, response: ServerResponse, upload: StoredUpload): void {
@@ -93,11 +101,15 @@ export class TusServer {
     }
     const length = request.headers["upload-length"];
     if (length !== undefined) upload.length = Number(length);
+    this.#receive(request, upload, () => end(response, 204, { "Upload-Offset": upload.bytes.length }));
+  }
+
+  #receive(request: IncomingMessage, upload: StoredUpload, done: () => void): void {
     request.on("data", (chunk: Buffer) => {
       upload.bytes = Buffer.concat([upload.bytes, chunk]);
       this.onBytes(request);
     });
-    request.on("end", () => end(response, 204, { "Upload-Offset": upload.bytes.length }));
+    request.on("end", done);
   }
 }
 

@@ -17,6 +17,9 @@ export interface AttemptRequest {
   readonly endpoint: string;
   /** Null: create it. */
   readonly url: string | null;
+  readonly chunkBytes: number;
+  /** The bytes go along with the creation. */
+  readonly atOnce: boolean;
   readonly metadata: { [key: string]: string };
   readonly headers: RequestHeaders | undefined;
   readonly withCredentials: boolean;
@@ -55,7 +58,7 @@ export class UploadAttempt {
   constructor(request: AttemptRequest, sink: AttemptSink) {
     this.#request = request;
     this.#sink = sink;
-    const { source, total, endpoint, url, metadata } = request;
+    const { source, total, endpoint, url, metadata, chunkBytes, atOnce } = request;
     const heard =
       <A extends readonly unknown[]>(callback: (...args: A) => void) =>
       (...args: A): void => {
@@ -67,7 +70,8 @@ export class UploadAttempt {
       metadata,
       fingerprint: () => Promise.resolve(""),
       fileReader: source.reader,
-      chunkSize: source.chunkSize,
+      chunkSize: chunkBytes,
+      uploadDataDuringCreation: atOnce,
       ...(total === null ? { uploadLengthDeferred: true } : { uploadSize: total }),
       // Both would act without knowing what the job knows.
       retryDelays: null,

@@ -7,6 +7,11 @@ export function isFinal(status: number | undefined): boolean {
   return status !== undefined && toVerdict(status, null) === "refused";
 }
 
+/** Something on the way takes no body of that size. Our server's own bound is of the whole upload, and has a code. */
+export function isBodyBound({ status, problem }: HoldfastClientError): boolean {
+  return status === 413 && problem?.code === undefined;
+}
+
 /** tus wraps what a hook has thrown; anything else that fails here is the network's. */
 export function toClientError(error: unknown): HoldfastClientError {
   if (error instanceof HoldfastClientError) return error;

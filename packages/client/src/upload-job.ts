@@ -3,11 +3,12 @@
  *
  * It promises that `id` resolves once the server knows the task, so that a watch begun then finds it; that an upload created by a
  * request whose answer was lost is gone on with, not made twice; that a refusal is an error with the server's problem document. It
- * does not say how much is stored: the task's stream does. Retries are decided here, with the same backoff as the stream's; each attempt is
- * a fresh UploadAttempt.
+ * does not say how much is stored: the task's stream does. Retries are decided here; each attempt is a fresh UploadAttempt.
  */
 import { isTerminal, parseTaskId, type Task, type TaskId } from "@holdfast/protocol";
 import { backoffDelayMs } from "./backoff.js";
+import { cancelUntilGone } from "./cancel-upload.js";
+import { ChunkSize } from "./chunk-size.js";
 import { HoldfastClientError } from "./client-error.js";
 import { SYSTEM_ENVIRONMENT, type Environment } from "./environment.js";
 import { HoldfastApi, resolveBaseUrl } from "./holdfast-api.js";
@@ -16,7 +17,7 @@ import { callReporting } from "./report-error.js";
 import { INTERNALS } from "./stream-options.js";
 import { toTusSource, type TusSource } from "./tus-source.js";
 import { UploadAttempt, type LastRequest } from "./upload-attempt.js";
-import { isFinal, isReadable, toClientError, toEndingError } from "./upload-failure.js";
+import { isBodyBound, isFinal, isReadable, toClientError, toEndingError } from "./upload-failure.js";
 import type { UploadHandle, UploadRetry, UploadState } from "./upload-handle.js";
 import { toApiOptions, toTusMetadata, type UploadOptions, type UploadSource } from "./upload-options.js";
 import { UploadRecord } from "./upload-record.js";
@@ -25,8 +26,6 @@ import { watchTask, type TaskWatch } from "./watch-task.js";
 
 // 409: the offsets differ, asking again tells; 423: the attempt before has not let go yet.
 const RETRYABLE_TUS: ReadonlySet<number> = new Set([409, 423]);
-// Who cancels wants it gone; what is left after so many tries expires at the server.
-const CANCEL_TRIES = 5;
 
 /** URLs that an upload of this page is working on: a second one of the same file must not fight for it. */
 const active = new Set<string>();
@@ -35,6 +34,7 @@ export class UploadJob implements UploadHandle {
   readonly id: Promise<TaskId>;
   readonly #done: Promise<Task>;
   readonly #source: TusSource;
+  readonly #chunk: ChunkSize;
   readonly #options: UploadOptions;
   readonly #environment: Environment;
   readonly #api: HoldfastApi;
@@ -76,6 +76,7 @@ export class UploadJob implements UploadHandle {
     this.#file = file;
     this.#options = options;
     this.#source = toTusSource(file, options.chunkSize);
+    this.#chunk = new ChunkSize(this.#source.chunkSize);
     this.#environment = options[INTERNALS]?.environment ?? SYSTEM_ENVIRONMENT;
     this.#api = new HoldfastApi(toApiOptions(options));
     this.#endpoint = `${resolveBaseUrl(options.baseUrl)}/uploads`;
@@ -132,19 +133,14 @@ export class UploadJob implements UploadHandle {
     this.#settle("cancelled", new HoldfastClientError("CANCELLED", "the upload was cancelled"));
     // A creation without an answer may have arrived all the same.
     if (this.taskId === null && this.#creations === 0) return;
-    for (let tries = 1; ; tries++) {
-      try {
-        // oxlint-disable-next-line no-await-in-loop -- one try after the other
-        await this.#api.cancelUpload(this.taskId ?? this.#wantedId);
-        return;
-      } catch (error) {
-        const { status } = toClientError(error);
-        if (status === 404 || status === 410) return;
-        if (isFinal(status) || tries === CANCEL_TRIES) throw error;
-        // oxlint-disable-next-line no-await-in-loop -- one try after the other
-        await new Promise<void>((resolve) => this.#environment.setTimer(resolve, this.#delayMs(tries, 0)));
-      }
-    }
+    const taskId = this.taskId ?? this.#wantedId;
+    await cancelUntilGone(
+      () => this.#api.cancelUpload(taskId),
+      (failures) =>
+        new Promise((resolve) => {
+          this.#environment.setTimer(resolve, this.#delayMs(failures, 0));
+        }),
+    );
   }
 
   subscribe(listener: () => void): () => void {
@@ -188,6 +184,9 @@ export class UploadJob implements UploadHandle {
         total: this.total,
         endpoint: this.#endpoint,
         url: this.#url,
+        chunkBytes: this.#chunk.bytes,
+        // An id that others may name too is created empty: only so can it be told afterwards whose it is.
+        atOnce: this.#options.taskId === undefined && this.#chunk.fitsCreation(this.total),
         metadata: toTusMetadata(this.#file, this.#options, this.#wantedId),
         headers,
         withCredentials,
@@ -222,8 +221,8 @@ export class UploadJob implements UploadHandle {
 
   #find(offset: number, length: number | null): void {
     if (this.#adopting) {
-      // Ours has the length we announced, and nothing in it yet.
-      if (offset !== 0 || length !== this.total) {
+      // Under a name that others may give, ours has the length we announced, and nothing in it yet.
+      if (this.#options.taskId !== undefined && (offset !== 0 || length !== this.total)) {
         const message = `the id ${this.#wantedId} is taken by another upload`;
         throw new HoldfastClientError("HTTP_STATUS", message, { status: 409 });
       }
@@ -269,6 +268,8 @@ export class UploadJob implements UploadHandle {
     } else if (status === 401 && typeof this.#options.headers === "function" && !this.#refreshed) {
       this.#refreshed = true;
       this.#launch();
+    } else if (isBodyBound(error) && this.#chunk.shrinkRefused(this.#leftBytes)) {
+      this.#launch();
     } else if (method === "POST" && status === 409 && this.#creations > 1) {
       // The creation before arrived, only its answer did not.
       this.#adopting = true;
@@ -282,6 +283,7 @@ export class UploadJob implements UploadHandle {
       this.#launch();
     } else if (!isFinal(status) || (method !== "POST" && !this.#adopting && RETRYABLE_TUS.has(status ?? 0))) {
       this.#wait(error, retryAfterMs);
+      if (method === "PATCH") this.#chunk.shrinkFruitless(this.#leftBytes, this.#failures);
     } else await this.#refuse(error);
   }
 
@@ -376,6 +378,10 @@ export class UploadJob implements UploadHandle {
       this.#rejectDone(error);
     }
     this.#change(state);
+  }
+
+  get #leftBytes(): number {
+    return (this.total ?? Infinity) - this.#stored;
   }
 
   #ended(): boolean {

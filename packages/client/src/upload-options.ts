@@ -33,7 +33,7 @@ export interface UploadOptions {
   readonly processing?: "none" | "external";
   /** The task's id; else a random one. */
   readonly taskId?: string;
-  /** Bytes per request; all in one. Set it where something on the way bounds bodies. */
+  /** Bytes per request at most; all in one. It becomes less where something on the way refuses or swallows larger ones. */
   readonly chunkSize?: number;
   readonly headers?: RequestHeaders;
   readonly withCredentials?: boolean;

@@ -220,6 +220,87 @@ describe("broken connections", () => {
   });
 });
 
+describe("small files", () => {
+  const small = randomBytes(2000);
+
+  test("go along with their creation: two requests from the file to the ended task", async () => {
+    const handle = send({}, small);
+    expect(await handle.done).toMatchObject({ status: "completed" });
+    expect(server.only.bytes.equals(small)).toBe(true);
+    expect(server.log.map((line) => line.split(" ")[0])).toEqual(["POST", "GET"]);
+    expect(handle.sent).toBe(2000);
+  });
+
+  test.each([0, 700, 2000])(
+    "a creation that was cut after %i of their bytes is gone on with",
+    async (kept) => {
+      server.fault = ({ method, socket }, response) => {
+        if (method !== "POST") return false;
+        server.fault = () => false;
+        server.onBytes = () => {
+          server.onBytes = () => undefined;
+          server.only.bytes = small.subarray(0, kept);
+        };
+        response.writeHead = () => {
+          socket.destroy();
+          return response;
+        };
+        return false;
+      };
+      await send({}, small).done;
+      expect(server.only.bytes.equals(small)).toBe(true);
+      expect(server.log.slice(0, 3).map((line) => line.split(" ")[0])).toEqual(["POST", "POST", "HEAD"]);
+    },
+  );
+
+  test("under an id that others may name too they are created empty", async () => {
+    await send({ taskId: "mine" }, small).done;
+    expect(server.log.map((line) => line.split(" ")[0])).toEqual(["POST", "PATCH", "GET"]);
+  });
+});
+
+describe("a way that takes no large bodies", () => {
+  const large = randomBytes(6_000_000);
+  const patches = (): number => server.log.filter((line) => line.startsWith("PATCH")).length;
+
+  test("a 413 that is not our server's makes the requests smaller until they pass", async () => {
+    server.fault = ({ method, headers }, response) => {
+      if (method !== "PATCH" || Number(headers["content-length"]) <= 1_048_576) return false;
+      response.writeHead(413, { "Content-Type": "text/html", Connection: "close" }).end("<h1>413");
+      return true;
+    };
+    const handle = send({}, large);
+    const retries: unknown[] = [];
+    handle.subscribe(() => void (handle.retry !== null && retries.push(handle.retry)));
+    await handle.done;
+    expect(server.only.bytes.equals(large)).toBe(true);
+    // 6 MB and 3 and 1.5 were refused, eight of 0.75 passed; none of it was a failure to wait for.
+    expect(patches()).toBe(3 + 8);
+    expect(retries).toEqual([]);
+  });
+
+  test("refused at any size, the refusal stands", async () => {
+    server.fault = ({ method }, response) => {
+      if (method !== "PATCH") return false;
+      response.writeHead(413, { Connection: "close" }).end();
+      return true;
+    };
+    await expect(send({}, large).done).rejects.toMatchObject({ code: "HTTP_STATUS", status: 413 });
+  });
+
+  test("bodies that are swallowed and cut, with nothing stored, get smaller after the second", async () => {
+    server.fault = ({ method, headers, socket }) => {
+      if (method !== "PATCH" || Number(headers["content-length"]) <= 2_000_000) return false;
+      socket.destroy();
+      return true;
+    };
+    await send({}, large).done;
+    expect(server.only.bytes.equals(large)).toBe(true);
+    // 6 MB twice, 3 once, four of 1.5.
+    expect(patches()).toBe(3 + 4);
+  });
+});
+
 describe("pause, resume, cancel", () => {
   test("a paused upload goes on where it stopped", async () => {
     const handle = send();
