@@ -77,9 +77,7 @@ async function bundle(code) {
   );
   if (chunk?.type !== "chunk") throw new Error("the bundler gave no chunk");
   const parts = Object.entries(chunk.modules)
-    .map(
-      ([file, { renderedLength }]) => /** @type {const} */ ([relative(root, file), renderedLength]),
-    )
+    .map(([file, { renderedLength }]) => /** @type {const} */ ([relative(root, file), renderedLength]))
     .toSorted((a, b) => b[1] - a[1]);
   return { text: chunk.code, parts };
 }
