@@ -97,11 +97,17 @@ export function resolveStreamOptions(options: StableEventSourceOptions): StreamS
     `body can't go with ${method}; set method: "POST"`,
   );
   assertOption(!/[\0\r\n]/.test(lastEventId), "lastEventId must not contain NUL, CR or LF");
-  const { environment, onAny } = options[INTERNALS] ?? {};
   return {
     ...merged,
     method,
-    environment: environment ?? (merged.unref ? UNREF_ENVIRONMENT : SYSTEM_ENVIRONMENT),
-    onAny: onAny ?? (() => undefined),
+    environment: toEnvironment(options),
+    onAny: options[INTERNALS]?.onAny ?? (() => undefined),
   };
+}
+
+/** The clock, chance and timers that these options ask for. */
+export function toEnvironment(
+  options: Pick<StableEventSourceOptions, "unref" | typeof INTERNALS>,
+): Environment {
+  return options[INTERNALS]?.environment ?? (options.unref === true ? UNREF_ENVIRONMENT : SYSTEM_ENVIRONMENT);
 }

@@ -7,13 +7,13 @@
 import type { BatchData, Task, TaskId } from "@holdfast/protocol";
 import { backoffDelayMs } from "./backoff.js";
 import { HoldfastClientError } from "./client-error.js";
-import { SYSTEM_ENVIRONMENT, type Environment } from "./environment.js";
+import type { Environment } from "./environment.js";
 import { EventBuffer } from "./event-buffer.js";
 import { resolveBaseUrl } from "./holdfast-api.js";
 import { callReporting } from "./report-error.js";
 import { StableEventSource } from "./stable-event-source.js";
 import type { StreamErrorInfo } from "./stream-event.js";
-import { INTERNALS, type StableEventSourceOptions } from "./stream-options.js";
+import { INTERNALS, toEnvironment, type StableEventSourceOptions } from "./stream-options.js";
 import { reduceTask } from "./task-view.js";
 import { parseWatchEvent, readTaskId, type WatchEvent } from "./watch-event.js";
 import { toStreamOptions, type ConnectionInfo, type WatchOptions } from "./watch-options.js";
@@ -62,8 +62,11 @@ export class WatchCore {
     this.#url = resolveBaseUrl(options.baseUrl) + target.path;
     this.#source = this.#open();
     this.connection = { ...this.#source.state, lastHeartbeatAtMs: null };
-    // A signal aborted before the start closed the stream before anybody could listen.
-    if (this.#source.readyState === StableEventSource.CLOSED) queueMicrotask(() => this.#abort());
+    const onAbort = (): void =>
+      this.fail(new HoldfastClientError("ABORTED", `the watch of ${target.path} was aborted`));
+    options.signal?.addEventListener("abort", onAbort, { signal: this.signal });
+    // A tick later, as everything that is told.
+    if (options.signal?.aborted === true) queueMicrotask(onAbort);
   }
 
   get tasks(): ReadonlyMap<TaskId, Task> {
@@ -140,7 +143,7 @@ export class WatchCore {
   }
 
   get #environment(): Environment {
-    return this.#options[INTERNALS]?.environment ?? SYSTEM_ENVIRONMENT;
+    return toEnvironment(this.#options);
   }
 
   #open(): StableEventSource {
@@ -163,18 +166,12 @@ export class WatchCore {
       // A server's event of that name is not ours.
       if (source !== this.#source || !("transport" in info)) return;
       this.#setConnection({ ...source.state, lastHeartbeatAtMs: this.connection.lastHeartbeatAtMs });
-      if (info.state !== "closed" || this.signal.aborted) return;
-      if (info.reason === "done") this.reopen();
-      else if (info.reason === "aborted") this.#abort();
+      if (info.reason === "done" && !this.signal.aborted) this.reopen();
     });
     source.addEventListener("error", (info) => {
       if ("terminal" in info && info.terminal) this.fail(toError(info, this.#target.path));
     });
     return source;
-  }
-
-  #abort(): void {
-    this.fail(new HoldfastClientError("ABORTED", `the watch of ${this.#target.path} was aborted`));
   }
 
   async #jsonHeaders(): Promise<{ readonly [name: string]: string }> {

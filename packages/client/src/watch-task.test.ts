@@ -92,10 +92,12 @@ describe("the ending", () => {
     expect(resumedFrom).toEqual([undefined, cursor(5), undefined, undefined]);
   });
 
-  test("a server that says 204 to everything is asked ever more seldom, and close() ends that too", async () => {
+  test("a server that says 204 to everything is asked ever more seldom, and an abort ends that too", async () => {
     const environment = new ManualEnvironment(0.5);
+    const stop = new AbortController();
     let asked = 0;
     const watching = watchTask("t1", {
+      signal: stop.signal,
       baseUrl: "http://holdfast.test/api/v1",
       fetch: () => {
         asked += 1;
@@ -109,10 +111,10 @@ describe("the ending", () => {
     }
     // After 1, 1, 2, 4, 8, 15, 15, … seconds.
     expect(asked).toBe(8);
-    watching.close();
+    stop.abort();
+    await expect(watching.ending).rejects.toMatchObject({ code: "ABORTED" });
     await settled();
     expect(environment.pending).toBe(0);
-    await expect(watching.ending).rejects.toMatchObject({ code: "CLOSED" });
   });
 
   test("an ending before any snapshot is heard again, with the task", async () => {
