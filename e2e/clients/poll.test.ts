@@ -84,37 +84,41 @@ test("a source over polls is opened once, hears everything once and is closed by
   expect([opens, errors]).toEqual([1, []]);
 });
 
-test("a watch that was told nothing of the proxy steps down to polls by itself, and hears everything once", async () => {
-  await callJson(`${url}/api/v1/tasks`, { json: { id: "adapts", total: 100 } });
-  const reasons: string[] = [];
-  const watch = watchTask("adapts", {
-    baseUrl: `${proxy.url}/api/v1`,
-    connectTimeout: 700,
-    retryDelay: 50,
-    onConnection: ({ state, reason, transport }) => {
-      const line = `${transport} ${state} ${reason}`;
-      if (reasons.at(-1) !== line) reasons.push(line);
-    },
-  });
-  const heard: unknown[] = [];
-  const reporting = (async () => {
-    for (let count = 0; count < 20; count += 1) {
-      await callJson(`${url}/api/v1/tasks/adapts/events`, { json: { type: "note", data: count } });
-      await sleep(150);
-    }
-    await callJson(`${url}/api/v1/tasks/adapts/events`, { json: { type: "complete", data: {} } });
-  })();
-  for await (const event of watch) if (event.type === "custom") heard.push(event.data.data);
-  await reporting;
-  expect((await watch.ending).type).toBe("complete");
-  // What was told before the first poll stands in no snapshot: the count begins where it came in, and has no hole and no double.
-  const [first = 0] = heard.map(Number);
-  expect(heard).toEqual(Array.from({ length: 20 - first }, (_, index) => first + index));
-  expect(reasons.filter((line) => line.startsWith("sse waiting connect-timeout")).length).toBeLessThanOrEqual(
-    2,
-  );
-  expect(reasons).toContain("poll open opened");
-});
+test.each([
+  ["whole responses", false, "connect-timeout"],
+  ["bodies, but no heads", true, "mute"],
+])(
+  "a watch that was told nothing steps down to polls by itself behind a proxy that holds back %s, and hears everything once",
+  async (_what, passHead, reason) => {
+    const id = `adapts-${reason}`;
+    await callJson(`${url}/api/v1/tasks`, { json: { id, total: 100 } });
+    const holding = await HoldingProxy.start(url, { passHead });
+    const told: string[] = [];
+    const watch = watchTask(id, {
+      baseUrl: `${holding.url}/api/v1`,
+      connectTimeout: 700,
+      retryDelay: 50,
+      debug: (line) => void told.push(line),
+    });
+    const heard: unknown[] = [];
+    const reporting = (async () => {
+      for (let count = 0; count < 20; count += 1) {
+        await callJson(`${url}/api/v1/tasks/${id}/events`, { json: { type: "note", data: count } });
+        await sleep(150);
+      }
+      await callJson(`${url}/api/v1/tasks/${id}/events`, { json: { type: "complete", data: {} } });
+    })();
+    for await (const event of watch) if (event.type === "custom") heard.push(event.data.data);
+    await reporting;
+    expect((await watch.ending).type).toBe("complete");
+    // What was told before the first poll stands in no snapshot: the count begins where it came in, and has no hole and no double.
+    const [first = 0] = heard.map(Number);
+    expect(heard).toEqual(Array.from({ length: 20 - first }, (_, index) => first + index));
+    expect(told.find((line) => line.startsWith("waiting"))).toContain(`(${reason})`);
+    expect(told).toContainEqual(expect.stringMatching(/^open \(opened\) by poll/));
+    await holding.stop();
+  },
+);
 
 test("a batch is watched over polls, tasks added later included", async () => {
   const baseUrl = `${proxy.url}/api/v1`;

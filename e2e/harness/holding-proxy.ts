@@ -1,6 +1,6 @@
 /**
  * A proxy that holds every response back until it has ended, as some company proxies and virus scanners do: a stream comes
- * through it as one lump at its end, or never.
+ * through it as one lump at its end, or never. The head is held back too, or passed on at once: 200, and then nothing.
  */
 import { createServer, request as openRequest, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -9,7 +9,7 @@ export class HoldingProxy {
   readonly url: string;
   readonly #server: Server;
 
-  static async start(target: string): Promise<HoldingProxy> {
+  static async start(target: string, { passHead = false } = {}): Promise<HoldingProxy> {
     const server = createServer((request, response) => {
       const { method = "GET", headers } = request;
       const upstream = openRequest(
@@ -17,13 +17,14 @@ export class HoldingProxy {
         { method, headers, agent: false },
         (answer) => {
           const chunks: Buffer[] = [];
+          const { "transfer-encoding": _coding, connection: _connection, ...kept } = answer.headers;
+          if (passHead) response.writeHead(answer.statusCode ?? 502, kept).flushHeaders();
           answer.on("data", (chunk: Buffer) => chunks.push(chunk));
           answer.on("error", () => response.destroy());
           answer.on("end", () => {
-            const { "transfer-encoding": _coding, connection: _connection, ...kept } = answer.headers;
             const body = Buffer.concat(chunks);
             const length = answer.statusCode === 204 ? {} : { "content-length": body.length };
-            response.writeHead(answer.statusCode ?? 502, { ...kept, ...length });
+            if (!passHead) response.writeHead(answer.statusCode ?? 502, { ...kept, ...length });
             response.end(body);
           });
         },
