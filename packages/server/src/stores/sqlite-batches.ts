@@ -25,6 +25,11 @@ export class SqliteBatches {
     return found === undefined ? undefined : ({ end: null, ...JSON.parse(String(found["row"])) } as BatchRow);
   }
 
+  /** Closed, and not ended. */
+  unended(): readonly BatchId[] {
+    return this.#sql.listUnended.all().map(({ id }) => String(id) as BatchId);
+  }
+
   /** Whether there was none of that id. */
   create(row: BatchRow): boolean {
     return Number(this.#sql.addBatch.run(row.id, JSON.stringify(row)).changes) > 0;

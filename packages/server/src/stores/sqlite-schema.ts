@@ -103,6 +103,8 @@ export const STATEMENTS = {
   updateBatch: "UPDATE batches SET row = ? WHERE id = ?",
   listIdleBatches: `SELECT id FROM batches WHERE json_extract(row, '$.createdAtMs') < ?
     AND NOT EXISTS (SELECT 1 FROM tasks WHERE batch_id = batches.id) LIMIT ?`,
+  listUnended: `SELECT id FROM batches
+    WHERE json_extract(row, '$.closed') = 1 AND json_extract(row, '$.end') IS NULL`,
   deleteBatch: "DELETE FROM batches WHERE id = ?",
   hasOpenTask: `SELECT 1 AS one FROM tasks
     WHERE batch_id = ? AND status NOT IN ('completed', 'failed', 'cancelled') LIMIT 1`,

@@ -1,6 +1,7 @@
 import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { BatchId } from "@holdfast/protocol";
 import { afterEach, expect, test } from "vitest";
 import { openDatabase } from "./sqlite-driver.js";
 import { openSqliteStore } from "./sqlite-store.js";
@@ -67,6 +68,28 @@ test("a file of a newer server is refused, not migrated down", async () => {
   db.exec("PRAGMA user_version = 2");
   db.close();
   await expect(openSqliteStore({ directory })).rejects.toThrow(/version 2/);
+});
+
+test("a batch that was over under an older server, which stored no end of it, ends when its file is opened", async () => {
+  const directory = newDirectory();
+  const id = "b" as BatchId;
+  const before = await openSqliteStore({ directory });
+  await before.createBatch({ id, closed: false, end: null, metadata: {}, createdAtMs: 1 });
+  const { row } = await commit(before, created({ batchId: id }));
+  const over = await commit(before, change({ ...row, status: "completed" }, "complete"));
+  await before.closeBatch(id);
+  await before.close();
+  const db = openDatabase(join(directory, "holdfast.db"));
+  db.exec("UPDATE batches SET row = json_remove(row, '$.end'); DELETE FROM milestones WHERE task_id = ':b'");
+  db.close();
+  for (const _ of ["ended here", "and only once"]) {
+    const after = await openSqliteStore({ directory });
+    const query = { after: over.row.position, limit: 9, endingsOnlyUpTo: 0 };
+    const { milestones } = await after.readMilestones({ ...query, of: { batchId: id } });
+    expect(milestones.map(({ event }) => event)).toEqual(["batchComplete"]);
+    expect((await after.readBatch(id))?.end?.mark.position).toBe((await after.newest()).position);
+    await after.close();
+  }
 });
 
 test("the file is sound after use", async () => {

@@ -116,6 +116,11 @@ class SqliteStore implements Store {
     this.#deliveries = new SqliteDeliveries(this.#sql);
     this.#history = new SqliteHistory(this.#sql, this.#clock, historyPerTask);
     this.#batches = new SqliteBatches(this.#sql, this.#history);
+    // Of an older server, which left it to each stream to find that a batch was over.
+    for (const id of this.#batches.unended()) {
+      const end = this.#drawing(1, true, () => this.#endIfDone(id, this.#clock.newest));
+      if (end !== undefined) this.#clock.committed(end);
+    }
   }
 
   async newest(): Promise<Mark> {
