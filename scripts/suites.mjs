@@ -22,7 +22,7 @@ const E2E_PROJECTS = [
   ["kill", [], 6],
   ["leak", [], 4],
   ["big", ["curl", "chromium"], 4],
-  ["plain", ["curl", "apache2-utils"], 5],
+  ["plain", ["curl", "apache2-utils", "openssl"], 5],
   ["clients", [], 2],
   ["faults", ["iproute2", "nftables", "faketime"], 5],
   ["doctor", ["apache2", "haproxy", "lighttpd", "nginx-light", "varnish"], 4],

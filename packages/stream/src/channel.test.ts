@@ -8,10 +8,14 @@ import type { SessionReport } from "./session.js";
 import { ManualClock } from "./testing/manual-clock.js";
 import { PaperSink } from "./testing/paper-sink.js";
 
+interface Member {
+  name: string;
+}
+
 function make(options: ChannelOptions = {}) {
   const clock = new ManualClock();
-  const channel = new Channel({ clock, epoch: "e", random: () => 0, ...options });
-  const connect = (extra: ConnectOptions = {}) => {
+  const channel = new Channel<Member>({ clock, epoch: "e", random: () => 0, ...options });
+  const connect = (extra: ConnectOptions<Member> = {}) => {
     const sink = new PaperSink();
     const reports: SessionReport[] = [];
     const connection = channel.attach(sink, { onClose: (report) => reports.push(report), ...extra });
@@ -24,6 +28,10 @@ function make(options: ChannelOptions = {}) {
 async function settle(): Promise<void> {
   for (let i = 0; i < 40; i += 1) await Promise.resolve();
 }
+
+/** What a browser dispatches: frames of an id alone are not. */
+const named = (sink: PaperSink): string[] =>
+  sink.frames.flatMap((frame) => /^event: (.*)$/m.exec(frame)?.[1] ?? []);
 
 const ids = (sink: PaperSink): string[] =>
   sink.frames.flatMap((frame) => /^id: (.*)$/m.exec(frame)?.[1] ?? []);
@@ -264,6 +272,77 @@ test("what is sent to one connection reaches it alone, without a cursor, and is 
   two.connection.close();
   expect(two.reports.map(({ reason }) => reason)).toEqual(["completed"]);
   expect(channel.size).toBe(0);
+});
+
+test("a filtered event reaches those whose state it takes, live and on return, and nobody without a state", async () => {
+  const { channel, connect } = make();
+  const ann = connect({ state: { name: "ann" } });
+  const [bob, nobody] = [connect({ state: { name: "bob" } }), connect()];
+  await settle();
+  expect(ann.connection.state).toEqual({ name: "ann" });
+  channel.publish("all", 1);
+  channel.publish("whisper", 2, { filter: (member) => member?.name === "ann" });
+  channel.publish("all", 3);
+  const returned = connect({ lastEventId: "e-0", state: { name: "bob" } });
+  await settle();
+  expect(ann.sink.events.slice(1)).toEqual(["all", "whisper", "all"]);
+  for (const { sink } of [bob, nobody, returned]) {
+    expect(named(sink)).toEqual(["all", "all"]);
+    expect(ids(sink).at(-1)).toBe("e-3");
+  }
+});
+
+test("a filter asks for the state of the moment in which the event is about to be sent", async () => {
+  const { channel, connect } = make();
+  const state = { name: "ann" };
+  const { sink } = connect({ state });
+  await settle();
+  const filter = (member: Member | undefined): boolean => member?.name === "bob";
+  channel.publish("before", 1, { filter });
+  state.name = "bob";
+  channel.publish("after", 2, { filter });
+  expect(named(sink)).toEqual(["after"]);
+});
+
+test("the cursor of a reader that is sent nothing follows by ids alone, never half of what is held behind", async () => {
+  const { channel, connect } = make({ historyEvents: 100 });
+  const { sink } = connect({ state: { name: "bob" } });
+  await settle();
+  for (let n = 1; n <= 1_000; n += 1) channel.publish("whisper", n, { filter: () => false });
+  const told = ids(sink);
+  expect(sink.frames.slice(1).every((frame) => /^id: e-\d+\n$/.test(frame))).toBe(true);
+  expect(told.length).toBeLessThan(40);
+  expect(Number(told.at(-1)?.slice(2))).toBeGreaterThanOrEqual(950);
+  const again = connect({ lastEventId: told.at(-1) ?? "", state: { name: "bob" } });
+  await settle();
+  expect(again.sink.events).not.toContain("gap");
+});
+
+test("a topic's last state goes out before an ending that is not for this reader", async () => {
+  const { channel, connect } = make();
+  const { sink } = connect();
+  await settle();
+  channel.update("a", "at", 1);
+  channel.update("a", "at", 2);
+  channel.publish("done", "a", { topic: "a", ending: true, filter: () => false });
+  expect(sink.events.slice(1)).toEqual(["at", "at", "id: e-1"]);
+});
+
+test("a filter that throws is reported and costs its connection alone, which may resume", async () => {
+  const errors: unknown[] = [];
+  const { channel, connect } = make({ onError: (error) => errors.push(error) });
+  const ann = connect({ state: { name: "ann" } });
+  const nobody = connect();
+  await settle();
+  channel.publish("n", 1, {
+    filter: (member) => {
+      if (member === undefined) throw new Error("who?");
+      return true;
+    },
+  });
+  expect(ids(ann.sink)).toEqual(["e-0", "e-1"]);
+  expect(nobody.reports.map(({ reason }) => reason)).toEqual(["error"]);
+  expect(errors).toEqual([new Error("who?")]);
 });
 
 test("a drain tells everybody when to come back, new ones too, and resolves when all have gone", async () => {

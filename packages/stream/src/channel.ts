@@ -5,6 +5,7 @@
  * - `publish`: every connection gets every event once and in order, also across reconnects; or a `gap` event that says from
  *   where to where something is missing, when the history is too short or the process is another.
  * - `update`: of a topic's states each connection gets the newest, at most one in `progressIntervalMs`, and late joiners too.
+ * - `filter`: an event goes to the connections whose state it takes, and to no other, live or on return; whose it is not, its cursor moves on.
  * - Memory is bounded in bytes: history, states, and what each connection may queue.
  * Refuses: to outlive the process, and to wait for a slow reader, which is closed and resumes. Who needs more stands a store
  * behind `Gate`, of which a channel is the smallest case.
@@ -22,14 +23,21 @@ import type { Sink } from "./sink.js";
 import { systemClock, type Clock } from "./timer-wheel.js";
 import { webStream } from "./web-sink.js";
 
-export interface PublishOptions {
+export interface PublishOptions<State = unknown> {
   /** What the event belongs to: a state of the same topic that waits goes out before it. */
   readonly topic?: string;
   /** The topic is over: its state is forgotten. */
   readonly ending?: boolean;
+  /**
+   * Whether a connection of that state is sent the event; all are unless given. Asked when it is about to be sent, from the history
+   * too, and kept as long as the event. One that throws closes the connection it was asked for as `error`.
+   */
+  readonly filter?: (state: State | undefined) => boolean;
 }
 
-export interface ConnectOptions {
+export interface ConnectOptions<State = unknown> {
+  /** What filters are asked about. Yours to change. */
+  readonly state?: State;
   /** Where who brings no cursor begins: with what comes from now on, or with the oldest event held; `now`. */
   readonly begin?: "now" | "oldest";
   /** Instead of the request's `Last-Event-ID`; an empty one is none. */
@@ -40,7 +48,9 @@ export interface ConnectOptions {
 }
 
 /** One connection of a channel. */
-export interface Connection {
+export interface Connection<State = unknown> {
+  /** As given. */
+  readonly state: State | undefined;
   /** Whether it still takes events. */
   readonly open: boolean;
   /** Sends an event to this connection alone. It has no cursor: a reader that comes back does not get it again. */
@@ -55,7 +65,7 @@ const MAX_CURSOR_LENGTH = 128;
 // As much is published of an iterable in one turn before sockets get theirs: a quarter of what a connection may queue.
 const TURN_SHARE = 4;
 
-export class Channel {
+export class Channel<State = unknown> {
   readonly #bounds: ChannelBounds;
   readonly #serialize: (data: unknown) => unknown;
   readonly #clock: Clock;
@@ -65,6 +75,8 @@ export class Channel {
   readonly #states = new Map<string, Latest>();
   readonly #sinks = new Set<CorkedSink>();
   readonly #onError: (error: unknown) => void;
+  /** Gone with the events they belong to. */
+  readonly #filters = new WeakMap<Milestone, (state: State | undefined) => boolean>();
   readonly #outbox: (() => void)[] = [];
   #stateBytes = 0;
   #revision = 0;
@@ -100,7 +112,7 @@ export class Channel {
   }
 
   /** Sends an event to everybody, and keeps it for who comes back. Returns its cursor. Throws RangeError when it is too large. */
-  publish(event: string, data: unknown, options: PublishOptions = {}): string {
+  publish(event: string, data: unknown, options: PublishOptions<State> = {}): string {
     return this.#publish(event, data, options).cursor;
   }
 
@@ -140,7 +152,7 @@ export class Channel {
   async from(
     event: string,
     values: Iterable<unknown> | AsyncIterable<unknown>,
-    options: PublishOptions & { readonly signal?: AbortSignal } = {},
+    options: PublishOptions<State> & { readonly signal?: AbortSignal } = {},
   ): Promise<number> {
     const turnBytes = this.#bounds.maxQueueBytes / TURN_SHARE;
     let published = 0;
@@ -159,14 +171,14 @@ export class Channel {
   }
 
   /** Answers a Web request with the stream. */
-  respond(request: Request, options: ConnectOptions = {}): Response {
+  respond(request: Request, options: ConnectOptions<State> = {}): Response {
     const { sink, response } = webStream({ headers: eventStreamHeaders(options), signal: request.signal });
     this.attach(sink, { lastEventId: request.headers.get("last-event-id") ?? "", ...options });
     return response;
   }
 
   /** Streams into a sink of your own; `headers` of the options are its maker's to send. */
-  attach(target: Sink, options: ConnectOptions = {}): Connection {
+  attach(target: Sink, options: ConnectOptions<State> = {}): Connection<State> {
     const sink = new CorkedSink(target);
     const start = this.#start(options);
     let closed = false;
@@ -192,6 +204,7 @@ export class Channel {
         after: start.after,
         upToDate: start.after === this.#history.newest,
         readHistory: (after) => Promise.resolve(this.#history.page(after)),
+        forReader: this.#selection(start.after, options.state),
         onLive: () => {
           for (const value of this.#states.values()) session.latest(value);
         },
@@ -202,7 +215,7 @@ export class Channel {
         this.#onError(error);
       });
     }
-    return this.#connection(session);
+    return this.#connection(session, options.state);
   }
 
   /** Ends every connection, telling each when to come back within the window, and so every new one. Resolves when all have closed. */
@@ -211,7 +224,11 @@ export class Channel {
     await this.#engine.drain(windowMs);
   }
 
-  #publish(event: string, data: unknown, { topic = "", ending = false }: PublishOptions): Milestone {
+  #publish(
+    event: string,
+    data: unknown,
+    { topic = "", ending = false, filter }: PublishOptions<State>,
+  ): Milestone {
     const position = this.#history.newest + 1;
     const cursor = this.#cursorAt(position);
     const frame = this.#encode(event, data, cursor);
@@ -222,6 +239,7 @@ export class Channel {
     }
     if (ending) this.#forget(topic);
     const milestone = { topic, position, cursor, frame, ending };
+    if (filter !== undefined) this.#filters.set(milestone, filter);
     this.#history.append(milestone); // held first, sent second
     this.#sendOut(() => this.#engine.hub.publishMilestone(EVERYBODY, milestone));
     return milestone;
@@ -242,7 +260,7 @@ export class Channel {
     }
   }
 
-  #report(report: SessionReport, { onClose }: ConnectOptions): void {
+  #report(report: SessionReport, { onClose }: ConnectOptions<State>): void {
     try {
       onClose?.(report);
     } catch (error) {
@@ -251,8 +269,26 @@ export class Channel {
     }
   }
 
-  #connection(session: Session): Connection {
+  /**
+   * What a reader is sent of each event. Of one that is not for it, most often nothing: among ten thousand readers a whisper is one
+   * write. But its cursor must not fall out of what is held, or it would come back to a gap in which nothing was for it: when half of
+   * that has passed it by, it is sent an id alone, which dispatches nothing. So it is at an ending, before which its state goes out.
+   */
+  #selection(after: number, state: State | undefined): (event: Milestone) => Milestone | undefined {
+    let told = after;
+    return (event) => {
+      const { position, cursor, ending } = event;
+      const addressed = this.#filters.get(event)?.(state) ?? true;
+      const held = this.#history.newest - this.#history.trimmed;
+      if (!addressed && !ending && (position - told) * 2 < held) return undefined;
+      told = position;
+      return addressed ? event : { ...event, frame: toFrameBytes(encodeFrame({ id: cursor })) };
+    };
+  }
+
+  #connection(session: Session, state: State | undefined): Connection<State> {
     return {
+      state,
       get open() {
         return session.open;
       },

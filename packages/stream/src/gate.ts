@@ -61,6 +61,8 @@ export interface GateOptions {
   readonly tellLost?: ((lost: Lost) => Promise<LostTold | undefined>) | undefined;
   /** True when the caller knows, in this very turn, that nothing is stored above `after`: spares a read. */
   readonly upToDate?: boolean | undefined;
+  /** What this reader is sent of a milestone: it, something smaller with its cursor, or nothing. Whichever, it is passed on; the event unless given. */
+  readonly forReader?: ((event: Milestone) => Milestone | undefined) | undefined;
   /** Called before a milestone is handed to the session: the place to introduce its topic. */
   readonly onSend?: ((event: Milestone) => void) | undefined;
   /** Called after a milestone was handed to the session, in history as live. */
@@ -201,10 +203,13 @@ export class Gate implements Listener {
 
   #send(event: Milestone): void {
     if (event.position <= this.#position || !this.#options.session.open) return;
+    const { session, forReader, onSend, onSent } = this.#options;
+    const sent = forReader === undefined ? event : forReader(event);
     this.#position = event.position;
-    this.#options.onSend?.(event);
-    this.#options.session.milestone(event);
-    this.#options.onSent?.(event);
+    if (sent === undefined) return;
+    onSend?.(sent);
+    session.milestone(sent);
+    onSent?.(sent);
   }
 
   #forgetWaiting(): void {

@@ -12,9 +12,13 @@ export interface NodeRequest {
   readonly headers: { readonly [name: string]: string | readonly string[] | undefined };
 }
 
-export class NodeChannel extends Channel {
+export class NodeChannel<State = unknown> extends Channel<State> {
   /** Answers a request with the stream. Headers set on the response before are kept. */
-  connect(request: NodeRequest, response: NodeResponse, options: ConnectOptions = {}): Connection {
+  connect(
+    request: NodeRequest,
+    response: NodeResponse,
+    options: ConnectOptions<State> = {},
+  ): Connection<State> {
     const sent = request.headers["last-event-id"];
     // Sent twice it is of no form of ours, and is answered with a gap.
     const lastEventId = typeof sent === "string" ? sent : (sent?.join(", ") ?? "");
@@ -22,7 +26,7 @@ export class NodeChannel extends Channel {
   }
 }
 
-/** A channel of this process. */
-export function createChannel(options: ChannelOptions = {}): NodeChannel {
-  return new NodeChannel(options);
+/** A channel of this process. `State` is of its connections; only filters read it. */
+export function createChannel<State = unknown>(options: ChannelOptions = {}): NodeChannel<State> {
+  return new NodeChannel<State>(options);
 }
