@@ -1,7 +1,7 @@
 /**
  * The HTTP door: a Fastify instance with every route, ready to be called with `(req, res)`.
  *
- *   origin guard → CORS → token → body (bounded) → schema → handler → answer or problem document
+ *   message guard → origin guard → CORS → token → body (bounded) → schema → handler → answer or problem document
  *
  * Promises: every refusal is a problem document with a code of the closed set; a wrong method on a known path is 405 with Allow;
  * nothing a client sends is coerced, and nothing unknown is dropped in silence; no answer outlives `writeTimeoutMs` without a byte taken.
@@ -24,6 +24,7 @@ import { addControlRoutes } from "./control-routes.js";
 import { addCors } from "./cors.js";
 import { addDeliveryRoutes } from "./delivery-routes.js";
 import { addJsonParsers } from "./json-body.js";
+import { addMessageGuard } from "./message-guard.js";
 import { addOperationsRoutes } from "./operations-routes.js";
 import { addOriginGuard } from "./origin-guard.js";
 import { addPageRoutes } from "./page-routes.js";
@@ -81,6 +82,7 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
     reply.raw.setTimeout(settings.writeTimeoutMs, () => reply.raw.destroy());
   });
   addRequestLog(app, basePath, metrics);
+  addMessageGuard(app);
   addOriginGuard(app, settings.corsOrigins);
   await addCors(app, settings.corsOrigins);
   addAccess(app, { authSecret: settings.authSecret, authorize: settings.authorize, batchOf });
@@ -127,8 +129,8 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const refusal = toHoldfastError(error);
-  // Going away is no failure, and thousands may ask meanwhile.
-  if (refusal.status >= 500 && refusal.code !== "DRAINING")
+  // Going away is no failure, and thousands may ask meanwhile; nor is it one that a client asks for what was never promised.
+  if (refusal.status >= 500 && refusal.status !== 501 && refusal.code !== "DRAINING")
     request.log.error({ err: refusal.cause ?? refusal, code: refusal.code }, "request failed");
   if (reply.sent) return;
   void reply

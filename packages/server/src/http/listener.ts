@@ -4,12 +4,12 @@
  * Promises
  * - A head that is not whole after `headerTimeoutMs` is answered 408 and closed, also when nothing was ever sent.
  * - There is no deadline on a request as a whole: uploads that move and streams live on. Bodies are bounded where they are read.
- * - What the parser refuses gets a problem document and a log line; no broken client is an exception.
+ * - What the parser or Node refuses gets a problem document (socket-refusal.ts, message-guard.ts), and what the parser does a log line; no broken client is an exception.
  * - Over TLS, ALPN offers `http/1.1` and nothing else.
  * - `close()` is bounded in time, whatever clients do.
  * Refuses: to listen beyond loopback without anything that decides who may.
  */
-import { createServer, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { isIP, type AddressInfo, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -17,12 +17,16 @@ import type { Logger } from "pino";
 import { HoldfastError } from "../errors.js";
 import { OptionError, type HoldfastSettings } from "../options.js";
 import { http1OnlyMiddleware } from "./http1-only-middleware.js";
-import { PROBLEM_TYPE, toProblem } from "./problem.js";
+import { SocketRefusal, toRefusal } from "./socket-refusal.js";
 
 // A quarter of the header timeout, so that a slow head lives at most a quarter longer than it may.
 const CHECKS_PER_TIMEOUT = 4;
 // The kernel's queue of connections not yet accepted; clamped by somaxconn. Thousands may come back at once after a restart.
 const BACKLOG = 4_096;
+
+// Of any resource here: CONNECT names none.
+const METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+const NO_TUNNEL = new HoldfastError("METHOD_NOT_ALLOWED", "this is no proxy: CONNECT opens nothing here");
 
 export interface ListeningAddress {
   readonly url: string;
@@ -34,17 +38,21 @@ export class Listener {
   readonly #settings: HoldfastSettings;
   readonly #logger: Logger;
   readonly #sockets = new Set<Socket>();
+  readonly #refusal = new SocketRefusal();
 
   constructor(settings: HoldfastSettings, logger: Logger, service: RequestListener) {
     // ALPN offers nothing else; should a stream of HTTP/2 come this far all the same, it is told.
     const http1Only = http1OnlyMiddleware();
-    const handler: RequestListener = (request, response) =>
+    const handler: RequestListener = (request, response) => {
+      this.#refusal.watch(request.socket, response);
       http1Only(request, response, () => service(request, response));
+    };
     this.#settings = settings;
     this.#logger = logger;
     const options = {
       headersTimeout: settings.headerTimeoutMs,
       requestTimeout: 0,
+      requireHostHeader: false, // the door says it with a problem document
       keepAliveTimeout: settings.idleTimeoutMs,
       connectionsCheckingInterval: Math.max(10, Math.floor(settings.headerTimeoutMs / CHECKS_PER_TIMEOUT)),
       noDelay: true,
@@ -64,6 +72,10 @@ export class Listener {
         logger.debug({ err: error }, "TLS handshake failed"),
       );
     }
+    this.#server.on("checkExpectation", handler);
+    this.#server.on("connect", (_request: IncomingMessage, socket: Duplex) =>
+      this.#refusal.refuse(socket, NO_TUNNEL, { Allow: METHODS }),
+    );
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) =>
       this.#refuse(error, socket),
     );
@@ -128,48 +140,9 @@ export class Listener {
   #refuse(error: NodeJS.ErrnoException, socket: Duplex): void {
     // Not the error itself: it carries the raw packet, and that may hold a token.
     this.#logger.debug({ code: error.code, reason: error.message }, "request refused by the parser");
-    if (!socket.writable || socket.destroyed || error.code === "ECONNRESET") {
-      socket.destroy();
-      return;
-    }
-    const [status, phrase, refusal] = toRefusal(error, this.#settings.headerTimeoutMs);
-    const body = JSON.stringify(toProblem(refusal, status));
-    socket.end(
-      `HTTP/1.1 ${status} ${phrase}\r\nContent-Type: ${PROBLEM_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
-      () => socket.destroy(),
-    );
+    if (error.code === "ECONNRESET") socket.destroy();
+    else this.#refusal.refuse(socket, toRefusal(error, this.#settings.headerTimeoutMs));
   }
-}
-
-function toRefusal(
-  error: NodeJS.ErrnoException,
-  headerTimeoutMs: number,
-): readonly [number, string, HoldfastError] {
-  if (error.code === "ERR_HTTP_REQUEST_TIMEOUT") {
-    return [
-      408,
-      "Request Timeout",
-      new HoldfastError(
-        "INVALID_REQUEST",
-        `the head was not whole within ${headerTimeoutMs} ms (header-timeout)`,
-      ),
-    ];
-  }
-  if (error.code === "HPE_HEADER_OVERFLOW") {
-    return [
-      431,
-      "Request Header Fields Too Large",
-      new HoldfastError(
-        "HEADERS_TOO_LARGE",
-        "the head is larger than 16 KiB; send less cookies or a shorter URL",
-      ),
-    ];
-  }
-  const detail =
-    error.code === "HPE_INVALID_EOF_STATE"
-      ? "the connection was closed for sending before the request had ended; send all that was announced"
-      : "the request is not valid HTTP/1.1";
-  return [400, "Bad Request", new HoldfastError("INVALID_REQUEST", detail)];
 }
 
 function assertMayListen({ host, authSecret, authorize, insecure }: HoldfastSettings): void {

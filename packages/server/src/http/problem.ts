@@ -6,7 +6,7 @@
  * never reached the door), the middleware.
  */
 import type { ServerResponse } from "node:http";
-import { ERROR_STATUS, type ErrorCode, type ProblemDocument } from "@holdfast/protocol";
+import type { ErrorCode, ProblemDocument } from "@holdfast/protocol";
 import type { FastifyError } from "fastify";
 import { HoldfastError } from "../errors.js";
 import { toFieldError } from "./field-error.js";
@@ -67,12 +67,11 @@ export function toHoldfastError(error: unknown): HoldfastError {
   });
 }
 
-/** `status` differs from the code's own only for 408, which is an INVALID_REQUEST that came too slowly. */
-export function toProblem(error: HoldfastError, status: number = ERROR_STATUS[error.code]): ProblemDocument {
+export function toProblem(error: HoldfastError): ProblemDocument {
   return {
     type: `urn:holdfast:error:${error.code}`,
     title: toTitle(error.code),
-    status,
+    status: error.status,
     code: error.code,
     detail: error.message,
     ...(error.field !== undefined && { field: error.field }),
