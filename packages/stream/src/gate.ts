@@ -61,7 +61,7 @@ export interface GateOptions {
   readonly tellLost?: ((lost: Lost) => Promise<LostTold | undefined>) | undefined;
   /** True when the caller knows, in this very turn, that nothing is stored above `after`: spares a read. */
   readonly upToDate?: boolean | undefined;
-  /** What this reader is sent of a milestone: it, something smaller with its cursor, or nothing. Whichever, it is passed on; the event unless given. */
+  /** What this reader is sent in a milestone's place, or nothing; either way it counts as having it. The milestone itself unless given. */
   readonly forReader?: ((event: Milestone) => Milestone | undefined) | undefined;
   /** Called before a milestone is handed to the session: the place to introduce its topic. */
   readonly onSend?: ((event: Milestone) => void) | undefined;
