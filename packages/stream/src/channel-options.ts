@@ -10,7 +10,7 @@ export interface ChannelOptions {
   readonly historyEvents?: number;
   /** Bytes of those, whichever bound is met first; 1 MiB. A single event may not be larger. */
   readonly historyBytes?: number;
-  /** Bytes of the states of all topics; 1 MiB. */
+  /** Bytes of the states of all topics, and of the topics' names; 1 MiB. */
   readonly stateBytes?: number;
   /** A comment that often, so that proxies and clients see a living connection; 15,000. */
   readonly heartbeatMs?: number;

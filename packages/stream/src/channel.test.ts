@@ -247,16 +247,20 @@ test("a list at hand lets sockets have their turn before it fills a queue", asyn
   expect(connection.open).toBe(true);
 });
 
-test("an aborted signal ends an iterable at its next value", async () => {
+test("an iterable that waits is left when its signal aborts, and when the channel goes away", async () => {
   const { channel } = make();
-  const abort = new AbortController();
-  function* values(): Generator<number> {
-    for (let n = 1; ; n += 1) {
-      if (n === 3) abort.abort();
-      yield n;
-    }
+  async function* values(): AsyncGenerator<number> {
+    yield 1;
+    await new Promise(() => undefined);
   }
-  expect(await channel.from("n", values(), { signal: abort.signal })).toBe(2);
+  const abort = new AbortController();
+  const aborted = channel.from("n", values(), { signal: abort.signal });
+  const drained = channel.from("n", values());
+  await settle();
+  abort.abort();
+  expect(await aborted).toBe(1);
+  await channel.drain(0);
+  expect(await drained).toBe(1);
 });
 
 test("what is sent to one connection reaches it alone, without a cursor, and is bounded like the rest", async () => {

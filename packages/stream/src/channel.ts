@@ -21,6 +21,7 @@ import { ReplayWindow } from "./replay-window.js";
 import type { Session, SessionReport } from "./session.js";
 import type { Sink } from "./sink.js";
 import { systemClock, type Clock } from "./timer-wheel.js";
+import { untilAborted } from "./until-aborted.js";
 import { webStream } from "./web-sink.js";
 
 export interface PublishOptions<State = unknown> {
@@ -81,7 +82,7 @@ export class Channel<State = unknown> {
   #stateBytes = 0;
   #revision = 0;
   #batches = 0;
-  #draining = false;
+  readonly #leaving = new AbortController();
 
   constructor(options: ChannelOptions = {}) {
     this.#bounds = resolveBounds(options);
@@ -119,7 +120,7 @@ export class Channel<State = unknown> {
   /** Sets the state of a topic; each reader gets the newest, not every one. Throws RangeError when all states are too large. */
   update(topic: string, event: string, data: unknown): void {
     const frame = this.#encode(event, data);
-    const bytes = this.#stateBytes - (this.#states.get(topic)?.frame.byteLength ?? 0) + frame.byteLength;
+    const bytes = this.#stateBytes - this.#weigh(topic) + topic.length + frame.byteLength;
     if (bytes > this.#bounds.stateBytes) {
       throw new RangeError(
         `states exceed stateBytes: got ${bytes} B in ${this.#states.size} topics, bound ${this.#bounds.stateBytes} B; ` +
@@ -157,8 +158,8 @@ export class Channel<State = unknown> {
     const turnBytes = this.#bounds.maxQueueBytes / TURN_SHARE;
     let published = 0;
     let bytes = 0;
-    for await (const value of values) {
-      if (this.#draining || options.signal?.aborted === true) break;
+    const signals = [this.#leaving.signal, ...(options.signal === undefined ? [] : [options.signal])];
+    for await (const value of untilAborted(values, signals)) {
       bytes += this.#publish(event, value, options).frame.byteLength;
       published += 1;
       if (bytes >= turnBytes) {
@@ -220,7 +221,7 @@ export class Channel<State = unknown> {
 
   /** Ends every connection, telling each when to come back within the window, and so every new one. Resolves when all have closed. */
   async drain(windowMs = 5_000): Promise<void> {
-    this.#draining = true;
+    this.#leaving.abort();
     await this.#engine.drain(windowMs);
   }
 
@@ -347,8 +348,14 @@ export class Channel<State = unknown> {
     return toFrameBytes(encodeFrame({ event, data: text, ...(id !== undefined && { id }) }));
   }
 
+  /** A topic counts with its name: names made of what users send may be longer than states. */
+  #weigh(topic: string): number {
+    const state = this.#states.get(topic);
+    return state === undefined ? 0 : topic.length + state.frame.byteLength;
+  }
+
   #forget(topic: string): void {
-    this.#stateBytes -= this.#states.get(topic)?.frame.byteLength ?? 0;
+    this.#stateBytes -= this.#weigh(topic);
     this.#states.delete(topic);
   }
 }
