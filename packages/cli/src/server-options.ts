@@ -29,6 +29,8 @@ export function toServerOptions(
     readTimeoutMs: settings["read-timeout"],
     writeTimeoutMs: settings["write-timeout"],
     idleTimeoutMs: settings["idle-timeout"],
+    http: settings.http,
+    sseHttp1: settings["sse-http1"],
     tls:
       cert === null || key === null
         ? null

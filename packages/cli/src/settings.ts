@@ -42,7 +42,8 @@ export interface Settings {
   readonly "read-timeout": number;
   readonly "write-timeout": number;
   readonly "idle-timeout": number;
-  readonly http: "1.1";
+  readonly http: "1.1" | "2";
+  readonly "sse-http1": boolean;
   readonly "tls-cert": string | null;
   readonly "tls-key": string | null;
   readonly "cors-origin": readonly string[];
@@ -74,6 +75,7 @@ const origin = text(
   /^(\*|https?:\/\/[^/\s,]+)$/,
   "* or an origin like https://app.example, without a path",
 );
+const HTTP_VERSIONS: readonly Settings["http"][] = ["1.1", "2"];
 const LOG_LEVELS: readonly LogLevel[] = ["fatal", "error", "warn", "info", "debug", "trace", "silent"];
 
 // A timer of Node holds 24.8 days; beyond, it fires at once.
@@ -169,9 +171,14 @@ export const SETTINGS: { readonly [Name in SettingName]: Setting<Settings[Name]>
     help: "A kept connection without a request is closed after this.",
   },
   http: {
-    kind: choice(["1.1"]),
+    kind: choice(HTTP_VERSIONS),
     standard: "1.1",
-    help: "HTTP version spoken; over TLS nothing else is offered.",
+    help: "HTTP version spoken; 2 speaks 1.1 as well, to clients that ask for it.",
+  },
+  "sse-http1": {
+    kind: boolean(),
+    standard: false,
+    help: "With http 2: sends streams back to HTTP/1.1. A browser then uses that for the whole host.",
   },
   "tls-cert": {
     kind: orNone(path),

@@ -157,7 +157,7 @@ class Service implements Holdfast {
       basePath: parts.settings.basePath,
       owns: door.owns,
       routing: (request, response) => {
-        if (this.#doorOpen) door.app.routing(request, response);
+        if (this.#doorOpen) door.route(request, response);
         else sendProblem(response, goingAway()); // a host's own server outlives us
       },
     });

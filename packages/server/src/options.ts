@@ -60,6 +60,10 @@ export interface HoldfastSettings {
   readonly writeTimeoutMs: number;
   /** A kept connection without a request is closed after this. */
   readonly idleTimeoutMs: number;
+  /** `2` speaks HTTP/2 and, on the same port, HTTP/1.1. */
+  readonly http: "1.1" | "2";
+  /** Streams are for HTTP/1.1: over HTTP/2 they are reset with HTTP_1_1_REQUIRED. A browser then uses HTTP/1.1 for the whole host. */
+  readonly sseHttp1: boolean;
   /** PEM texts. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
   /** `*` alone allows every origin, without credentials. */
@@ -128,6 +132,8 @@ const CHECKS: {
   readTimeoutMs: [60 * SECOND, integer(50, DAY)],
   writeTimeoutMs: [30 * SECOND, integer(50, DAY)],
   idleTimeoutMs: [75 * SECOND, integer(50, DAY)],
+  http: ["1.1", httpVersion],
+  sseHttp1: [false, boolean],
   tls: [null, nullable(tls)],
   corsOrigins: [[], origins],
   authSecret: [null, nullable(secret)],
@@ -191,6 +197,12 @@ function checkRelations(settings: HoldfastSettings): void {
       `headerTimeoutMs must not be above idleTimeoutMs: got ${headerTimeoutMs} and ${idleTimeoutMs}; a kept connection would be closed while its next request arrives`,
     );
   }
+  if (settings.sseHttp1 && settings.http !== "2") {
+    throw new OptionError(
+      "sseHttp1",
+      `sseHttp1 needs http 2: got ${settings.http}, where every stream is one of HTTP/1.1 already; leave it out`,
+    );
+  }
   if (settings.corsOrigins.includes("*") && settings.corsOrigins.length > 1) {
     throw new OptionError(
       "corsOrigins",
@@ -222,6 +234,12 @@ function text(value: unknown, name: string): string {
 function boolean(value: unknown, name: string): boolean {
   if (typeof value !== "boolean")
     throw new OptionError(name, `${name} must be true or false: got ${show(value)}`);
+  return value;
+}
+
+function httpVersion(value: unknown, name: string): "1.1" | "2" {
+  if (value !== "1.1" && value !== "2")
+    throw new OptionError(name, `${name} must be "1.1" or "2": got ${show(value)}`);
   return value;
 }
 

@@ -40,6 +40,12 @@ export function onResponseClose(response: NodeResponse, listener: () => void): (
   return forget;
 }
 
+/** Whether all that was written has left, asked when the response is over. Over HTTP/2 a reset ends it like an end. */
+export function wasSentWhole(response: NodeResponse): boolean {
+  if ("stream" in response && (response.stream.aborted || response.stream.rstCode !== 0)) return false;
+  return response.writableFinished;
+}
+
 /** Undefined over HTTP/2, where each stream closes for itself. */
 export function toRequestSocket(response: NodeResponse): Socket | undefined {
   return response.req.httpVersionMajor < 2 ? response.req.socket : undefined;

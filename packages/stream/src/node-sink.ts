@@ -9,7 +9,7 @@
  * it is uncorked after each frame, or a queue that the kernel would take at once would look like a slow reader.
  */
 import type { ServerResponse } from "node:http";
-import { onResponseClose, toRequestSocket, type NodeResponse } from "./node-sink-close.js";
+import { onResponseClose, toRequestSocket, wasSentWhole, type NodeResponse } from "./node-sink-close.js";
 import type { Sink } from "./sink.js";
 
 /** Headers already set on the response are kept; `headers` win. Call once per response, before any byte is written. */
@@ -29,7 +29,7 @@ export function nodeSink(response: NodeResponse, headers: { readonly [name: stri
   });
   onResponseClose(response, () => {
     closed = true;
-    const outcome = { finished: response.writableFinished, ...(failure && { error: failure }) };
+    const outcome = { finished: wasSentWhole(response), ...(failure && { error: failure }) };
     for (const listener of closes.splice(0)) listener(outcome);
   });
 
@@ -48,7 +48,7 @@ export function nodeSink(response: NodeResponse, headers: { readonly [name: stri
       if (closed || response.writableEnded || response.destroyed) return;
       sendHead();
       (response as ServerResponse).write(bytes, flushed);
-      response.socket?.uncork();
+      if (response.req.httpVersionMajor < 2) response.socket?.uncork();
     },
     end() {
       if (closed || response.writableEnded) return;

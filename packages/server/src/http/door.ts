@@ -7,7 +7,7 @@
  * nothing a client sends is coerced, and nothing unknown is dropped in silence; no answer outlives `writeTimeoutMs` without a byte taken.
  * Refuses: to listen (listener.ts), to know where it is mounted in a host (mount.ts).
  */
-import { maxHeaderSize } from "node:http";
+import { maxHeaderSize, type IncomingMessage, type ServerResponse } from "node:http";
 import swagger from "@fastify/swagger";
 import Fastify, {
   LogController,
@@ -23,6 +23,7 @@ import { addBatchRoutes } from "./batch-routes.js";
 import { addControlRoutes } from "./control-routes.js";
 import { addCors } from "./cors.js";
 import { addDeliveryRoutes } from "./delivery-routes.js";
+import { endEarly, type NodeRequest, type NodeResponse } from "./http2-stream.js";
 import { addJsonParsers } from "./json-body.js";
 import { addMessageGuard } from "./message-guard.js";
 import { addOperationsRoutes } from "./operations-routes.js";
@@ -46,6 +47,7 @@ export interface DoorOptions {
 
 export interface Door {
   readonly app: FastifyInstance;
+  readonly route: (request: NodeRequest, response: NodeResponse) => void;
   /** Whether a path, basePath included, is the service's: all of the API, known or not, and what else has a route. */
   readonly owns: (path: string) => boolean;
 }
@@ -79,7 +81,7 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
   app.addHook("onSend", async (_request, reply) => {
     lingerAfter(reply);
     if (!reply.hasHeader("Cache-Control")) void reply.header("Cache-Control", "no-store");
-    reply.raw.setTimeout(settings.writeTimeoutMs, () => reply.raw.destroy());
+    reply.raw.setTimeout(settings.writeTimeoutMs, () => endEarly(reply.raw));
   });
   addRequestLog(app, basePath, metrics);
   addMessageGuard(app);
@@ -123,6 +125,8 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
   const api = `${basePath}/api/v1`;
   return {
     app,
+    // Fastify serves both versions; its types know only the one it was made for.
+    route: (request, response) => app.routing(request as IncomingMessage, response as ServerResponse),
     owns: (path) => path === api || path.startsWith(`${api}/`) || table.methodsOf(path).length > 0,
   };
 }

@@ -9,6 +9,7 @@ import type { IncomingMessage } from "node:http";
 import type { Readable } from "node:stream";
 import { Busboy, type BusboyInstance } from "@fastify/busboy";
 import { HoldfastError } from "../errors.js";
+import { wasCut } from "./upload-body.js";
 
 export interface FormFile {
   readonly source: Readable;
@@ -107,7 +108,7 @@ export async function readForm(
       heard = false;
     }, silenceMs);
     request.once("close", () => {
-      if (request.complete) return;
+      if (!wasCut(request)) return;
       cut?.();
       reject(new HoldfastError("INVALID_REQUEST", "the client left before its form had ended"));
     });

@@ -1,5 +1,6 @@
-import { constants, type Http2ServerResponse } from "node:http2";
+import { constants } from "node:http2";
 import { HoldfastError } from "../errors.js";
+import { toHttp2Stream } from "./http2-stream.js";
 import { sendProblem } from "./problem.js";
 import type { ConnectMiddleware } from "./sse-middleware.js";
 
@@ -12,8 +13,8 @@ import type { ConnectMiddleware } from "./sse-middleware.js";
 export function http1OnlyMiddleware(): ConnectMiddleware {
   return (request, response, next) => {
     if (request.httpVersionMajor < 2) return next();
-    const { stream } = response as unknown as Partial<Http2ServerResponse>;
-    if (stream !== undefined && typeof stream.close === "function") {
+    const stream = toHttp2Stream(response);
+    if (stream !== undefined) {
       stream.close(constants.NGHTTP2_HTTP_1_1_REQUIRED);
       return undefined;
     }

@@ -1,15 +1,15 @@
 /**
- * The server of sockets: HTTP/1.1 alone, plain or over TLS.
+ * The server of sockets: HTTP/1.1 alone, or HTTP/2 beside it on the same port; plain or over TLS.
  *
  * Promises
  * - A head that is not whole after `headerTimeoutMs` is answered 408 and closed, also when nothing was ever sent.
  * - There is no deadline on a request as a whole: uploads that move and streams live on. Bodies are bounded where they are read.
  * - What the parser or Node refuses gets a problem document (socket-refusal.ts, message-guard.ts), and what the parser does a log line; no broken client is an exception.
- * - Over TLS, ALPN offers `http/1.1` and nothing else.
+ * - Over TLS, ALPN offers `http/1.1` and nothing else; with `http: "2"`, `h2` before it (http2-choice.ts, http2-sessions.ts).
  * - `close()` is bounded in time, whatever clients do.
  * Refuses: to listen beyond loopback without anything that decides who may.
  */
-import { createServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { isIP, type AddressInfo, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -17,6 +17,9 @@ import type { Logger } from "pino";
 import { HoldfastError } from "../errors.js";
 import { OptionError, type HoldfastSettings } from "../options.js";
 import { http1OnlyMiddleware } from "./http1-only-middleware.js";
+import { chooseHttp2 } from "./http2-choice.js";
+import { Http2Sessions } from "./http2-sessions.js";
+import type { MountedHandler } from "./mount.js";
 import { SocketRefusal, toRefusal } from "./socket-refusal.js";
 
 // A quarter of the header timeout, so that a slow head lives at most a quarter longer than it may.
@@ -37,13 +40,14 @@ export class Listener {
   readonly #server: Server;
   readonly #settings: HoldfastSettings;
   readonly #logger: Logger;
+  readonly #http2: Http2Sessions | undefined;
   readonly #sockets = new Set<Socket>();
   readonly #refusal = new SocketRefusal();
 
-  constructor(settings: HoldfastSettings, logger: Logger, service: RequestListener) {
+  constructor(settings: HoldfastSettings, logger: Logger, service: MountedHandler) {
     // ALPN offers nothing else; should a stream of HTTP/2 come this far all the same, it is told.
     const http1Only = http1OnlyMiddleware();
-    const handler: RequestListener = (request, response) => {
+    const handler: MountedHandler = (request, response) => {
       this.#refusal.watch(request.socket, response);
       http1Only(request, response, () => service(request, response));
     };
@@ -64,7 +68,7 @@ export class Listener {
       const secure = {
         ...options,
         ...tls,
-        ALPNProtocols: ["http/1.1"],
+        ALPNProtocols: settings.http === "2" ? ["h2", "http/1.1"] : ["http/1.1"],
         handshakeTimeout: settings.headerTimeoutMs,
       };
       this.#server = createTlsServer(secure, handler);
@@ -79,6 +83,11 @@ export class Listener {
     this.#server.on("clientError", (error: NodeJS.ErrnoException, socket: Duplex) =>
       this.#refuse(error, socket),
     );
+    if (settings.http === "2") {
+      const sessions = new Http2Sessions(settings, logger, service);
+      chooseHttp2(this.#server, settings.headerTimeoutMs, (socket) => sessions.accept(socket));
+      this.#http2 = sessions;
+    }
     this.#server.on("connection", (socket: Socket) => {
       this.#sockets.add(socket);
       socket.once("close", () => this.#sockets.delete(socket));
@@ -125,6 +134,7 @@ export class Listener {
   /** Waits for requests under way, at most so long; then every socket is let go. */
   async close(graceMs: number): Promise<void> {
     this.stopAccepting();
+    this.#http2?.close();
     const deadlineMs = performance.now() + graceMs;
     while (this.#sockets.size > 0 && performance.now() < deadlineMs) {
       this.#server.closeIdleConnections();

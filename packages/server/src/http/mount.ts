@@ -6,11 +6,11 @@
  * - it does not (a proxy in front has cut a part off, or `basePath` was left empty): what the host left of the path is put below `basePath`.
  * A path that is none of ours goes to `next()`, untouched; without `next` it is answered 404.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { NodeRequest, NodeResponse } from "./http2-stream.js";
 
 export type MountedHandler = (
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: NodeRequest,
+  response: NodeResponse,
   next?: (error?: unknown) => void,
 ) => void;
 
@@ -18,7 +18,7 @@ export interface MountOptions {
   readonly basePath: string;
   /** Whether this path, basePath included, belongs to the service. */
   readonly owns: (path: string) => boolean;
-  readonly routing: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly routing: (request: NodeRequest, response: NodeResponse) => void;
 }
 
 export function mount({ basePath, owns, routing }: MountOptions): MountedHandler {
@@ -36,7 +36,7 @@ export function mount({ basePath, owns, routing }: MountOptions): MountedHandler
   };
 }
 
-function wholeUrl(request: IncomingMessage, basePath: string): string {
+function wholeUrl(request: NodeRequest, basePath: string): string {
   const url = request.url ?? "/";
   const { originalUrl = url } = request as { originalUrl?: string };
   const mounted = originalUrl !== url;

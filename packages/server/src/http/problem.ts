@@ -5,11 +5,11 @@
  * INTERNAL and says nothing of its cause, which goes to the log. Called by: the door's error handler, the listener (requests that
  * never reached the door), the middleware.
  */
-import type { ServerResponse } from "node:http";
 import type { ErrorCode, ProblemDocument } from "@holdfast/protocol";
 import type { FastifyError } from "fastify";
 import { HoldfastError } from "../errors.js";
 import { toFieldError } from "./field-error.js";
+import type { NodeResponse } from "./http2-stream.js";
 
 export const PROBLEM_TYPE = "application/problem+json; charset=utf-8";
 
@@ -88,7 +88,7 @@ export function problemHeaders(error: HoldfastError): { readonly [name: string]:
 }
 
 /** Answers on a bare response; does nothing when it has begun. */
-export function sendProblem(response: ServerResponse, error: HoldfastError): void {
+export function sendProblem(response: NodeResponse, error: HoldfastError): void {
   if (response.headersSent || response.destroyed) return;
   response.statusCode = error.status;
   for (const [name, value] of Object.entries(problemHeaders(error))) response.setHeader(name, value);

@@ -13,12 +13,17 @@ import { PROBLEM_TYPE, toProblem } from "./problem.js";
 // As long as the door lingers.
 const LINGER_MS = 3_000;
 
+/** What is looked at of a response; over HTTP/2 there are such, too, and nothing here is ever refused. */
+type Watched = Pick<ServerResponse, "headersSent" | "writableEnded"> & {
+  once(event: "close", listener: () => void): unknown;
+};
+
 export class SocketRefusal {
-  readonly #responses = new WeakMap<Duplex, Set<ServerResponse>>();
+  readonly #responses = new WeakMap<Duplex, Set<Watched>>();
   readonly #refused = new WeakSet<Duplex>();
 
   /** Notes a response on its socket, to which nothing may be written until it is out. */
-  watch(socket: Duplex, response: ServerResponse): void {
+  watch(socket: Duplex, response: Watched): void {
     const responses = this.#responses.get(socket) ?? new Set();
     this.#responses.set(socket, responses.add(response));
     response.once("close", () => responses.delete(response));

@@ -4,9 +4,9 @@
  * For Connect and Express `(req, res, next)`, over HTTP/1.1 and HTTP/2; the server uses it itself. Refuses nothing: whether a
  * stream may begin is decided before.
  */
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { STREAM_HEADERS } from "@holdfast/protocol";
 import { onResponseClose } from "@holdfast/stream";
+import type { NodeRequest, NodeResponse } from "./http2-stream.js";
 
 /** A pino logger is one. */
 export interface LineLogger {
@@ -26,18 +26,18 @@ export interface StreamEnd {
 }
 
 export type ConnectMiddleware = (
-  request: IncomingMessage,
-  response: ServerResponse,
+  request: NodeRequest,
+  response: NodeResponse,
   next: (error?: unknown) => void,
 ) => void;
 
-const ends = new WeakMap<ServerResponse, StreamEnd>();
+const ends = new WeakMap<NodeResponse, StreamEnd>();
 
 // A vanished peer of a silent stream is found by the kernel after this plus its probes, even if heartbeats are off.
 const KEEP_ALIVE_PROBE_MS = 30_000;
 
 /** Tells the log line of this response's end; without it the line has only what the response itself shows. */
-export function describeStreamEnd(response: ServerResponse, end: StreamEnd): void {
+export function describeStreamEnd(response: NodeResponse, end: StreamEnd): void {
   ends.set(response, end);
 }
 
@@ -58,7 +58,7 @@ export function sseMiddleware(options: SseMiddlewareOptions = {}): ConnectMiddle
   };
 }
 
-function logStream(logger: LineLogger, request: IncomingMessage, response: ServerResponse): void {
+function logStream(logger: LineLogger, request: NodeRequest, response: NodeResponse): void {
   const openedAtMs = performance.now();
   const line = { method: request.method, path: toLoggedPath(request) };
   logger.info(line, "stream opened");
@@ -81,7 +81,7 @@ function logStream(logger: LineLogger, request: IncomingMessage, response: Serve
 }
 
 /** The path without its query: that may hold a token. */
-export function toLoggedPath(request: IncomingMessage): string {
+export function toLoggedPath(request: NodeRequest): string {
   const { originalUrl } = request as { originalUrl?: string };
   return (originalUrl ?? request.url ?? "").split("?", 1)[0] ?? "";
 }

@@ -15,6 +15,8 @@ import type { ConnectionName } from "../tasks/deliveries.js";
 import type { StreamOutcome, StreamRequest } from "../tasks/streams.js";
 import type { Grant } from "./access.js";
 import { invalidField } from "./field-error.js";
+import { http1OnlyMiddleware } from "./http1-only-middleware.js";
+import { endEarly } from "./http2-stream.js";
 import { noBufferMiddleware } from "./no-buffer-middleware.js";
 import { parsePoll, type PollOf } from "./poll-query.js";
 import { toBatchId, toTaskId, type IdParams, type RouteContext } from "./route-context.js";
@@ -115,8 +117,9 @@ function opener(
   grant: Grant,
   start: Start,
 ) => Promise<FastifyReply | undefined> {
-  const { logger, metrics, streamsOpen } = context;
+  const { settings, logger, metrics, streamsOpen } = context;
   const unbuffered = noBufferMiddleware();
+  const http1Only = http1OnlyMiddleware();
 
   const takeOver = (request: FastifyRequest, reply: FastifyReply, connection: ConnectionName): Sink => {
     reply.hijack();
@@ -135,6 +138,11 @@ function opener(
   return async (request, reply, of, grant, start) => {
     assertAcceptsStream(request);
     const poll = parsePoll(request.query, of);
+    if (settings.sseHttp1 && poll === undefined && request.raw.httpVersionMajor >= 2) {
+      reply.hijack();
+      http1Only(request.raw, reply.raw, () => undefined);
+      return undefined;
+    }
     if (!streamsOpen()) {
       throw new HoldfastError("DRAINING", "the server is going away; come back in a moment", {
         retryAfterSeconds: 1,
@@ -166,7 +174,7 @@ function opener(
       if (!reply.sent) throw error;
       // The stream has begun, so there is nobody to tell: cut it, and the client comes back with its cursor.
       request.log.error({ err: error }, "a stream failed while it was being opened");
-      reply.raw.destroy();
+      endEarly(reply.raw);
       return undefined;
     }
   };

@@ -1,19 +1,23 @@
 /**
  * The bytes of a request: how long they are said to be, whether they came whole, and what becomes of those nobody wants.
  */
-import type { IncomingMessage } from "node:http";
+import { constants } from "node:http2";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Incoming, IncomingKind } from "../uploads/incoming.js";
 import { parseByteCount } from "../uploads/tus-headers.js";
+import { toHttp2Stream, type NodeRequest } from "./http2-stream.js";
 
 // A client that is still sending must be able to read why it should stop; after that its socket goes.
 const LINGER_MS = 3_000;
 
-/** Content-Length, or null for a chunked body. Throws INVALID_REQUEST. */
+/** Content-Length, or null for a body that ends where it ends. Throws INVALID_REQUEST. */
 export function readBodyLength(request: FastifyRequest): number | null {
   const text = request.headers["content-length"];
   if (text !== undefined) return parseByteCount("Content-Length", text);
-  return request.headers["transfer-encoding"] === undefined ? 0 : null;
+  const stream = toHttp2Stream(request.raw);
+  const hasBody =
+    stream === undefined ? request.headers["transfer-encoding"] !== undefined : !stream.endAfterHeaders;
+  return hasBody ? null : 0;
 }
 
 /** The whole body of the request, for `Uploads`. */
@@ -28,8 +32,16 @@ export function toIncoming(
 }
 
 /** [rfc9112 §8] a message is whole when all that its framing announced has come. */
-function isWhole(raw: IncomingMessage): boolean {
-  return raw.complete && raw.readableEnded;
+function isWhole(raw: NodeRequest): boolean {
+  return raw.readableEnded && !wasCut(raw);
+}
+
+/**
+ * Whether a request that is over ended before its framing did. Over HTTP/2 Node ends one that was reset like one that came whole, and
+ * calls both complete; only the stream knows.
+ */
+export function wasCut(raw: NodeRequest): boolean {
+  return toHttp2Stream(raw)?.aborted ?? !raw.complete;
 }
 
 /**
@@ -39,6 +51,12 @@ function isWhole(raw: IncomingMessage): boolean {
 export function lingerAfter(reply: FastifyReply): void {
   const { raw } = reply.request;
   if (raw.complete) return;
+  const stream = toHttp2Stream(raw);
+  if (stream !== undefined) {
+    // [rfc9113 §8.1] the answer is sent whole, then the client is asked to stop sending; only its stream ends.
+    if (!stream.endAfterHeaders) stream.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
+    return;
+  }
   const { socket } = raw;
   const destroySoon = socket.destroySoon.bind(socket);
   // With `Connection: close` Node would close the socket behind the answer; a socket closed with bytes unread is reset, and a

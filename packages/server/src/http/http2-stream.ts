@@ -1,0 +1,30 @@
+/**
+ * The stream of HTTP/2 behind a request or its response, which Node's types for `(req, res)` do not know.
+ *
+ * Called by: whoever does over HTTP/1.1 with the socket what is a stream's matter over HTTP/2.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import {
+  constants,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Stream,
+} from "node:http2";
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+
+/** Undefined over HTTP/1.x, and where a host has wrapped what it hands over. */
+export function toHttp2Stream(message: NodeRequest | NodeResponse): ServerHttp2Stream | undefined {
+  if (!("stream" in message)) return undefined;
+  const { stream } = message;
+  return typeof stream.close === "function" ? stream : undefined;
+}
+
+/** Lets an answer go that is not whole, so that nobody takes it for one that is. */
+export function endEarly(response: NodeResponse): void {
+  const stream = toHttp2Stream(response);
+  if (stream === undefined) response.destroy();
+  // Node's own `destroy` would say NO_ERROR.
+  else stream.close(constants.NGHTTP2_CANCEL);
+}
