@@ -23,7 +23,7 @@ import { addBatchRoutes } from "./batch-routes.js";
 import { addControlRoutes } from "./control-routes.js";
 import { addCors } from "./cors.js";
 import { addDeliveryRoutes } from "./delivery-routes.js";
-import { endEarly, type NodeRequest, type NodeResponse } from "./http2-stream.js";
+import { limitTaking, type NodeRequest, type NodeResponse } from "./http2-stream.js";
 import { addJsonParsers } from "./json-body.js";
 import { addMessageGuard } from "./message-guard.js";
 import { addOperationsRoutes } from "./operations-routes.js";
@@ -81,7 +81,7 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
   app.addHook("onSend", async (_request, reply) => {
     lingerAfter(reply);
     if (!reply.hasHeader("Cache-Control")) void reply.header("Cache-Control", "no-store");
-    reply.raw.setTimeout(settings.writeTimeoutMs, () => endEarly(reply.raw));
+    limitTaking(reply.raw, settings.writeTimeoutMs);
   });
   addRequestLog(app, basePath, metrics);
   addMessageGuard(app);

@@ -61,6 +61,8 @@ export class Http2Sessions {
 
   /** Takes a connection whose client speaks HTTP/2. */
   accept(socket: Socket): void {
+    // As HTTP/1.1 wants it; here a peer that has closed its side says nothing more, and what it was sending must end.
+    socket.allowHalfOpen = false;
     this.#server.emit("connection", socket);
   }
 

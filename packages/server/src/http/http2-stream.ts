@@ -28,3 +28,16 @@ export function endEarly(response: NodeResponse): void {
   // Node's own `destroy` would say NO_ERROR.
   else stream.close(constants.NGHTTP2_CANCEL);
 }
+
+/** An answer of which its client takes nothing for so long is let go. To be called before it is sent. */
+export function limitTaking(response: NodeResponse, timeoutMs: number): void {
+  const stream = toHttp2Stream(response);
+  if (stream === undefined) {
+    response.setTimeout(timeoutMs, () => response.destroy());
+    return;
+  }
+  // Node's own timeout of a stream takes the bytes of its neighbours for its own.
+  const timer = setTimeout(() => endEarly(response), timeoutMs);
+  stream.on("drain", () => timer.refresh());
+  for (const over of ["finish", "close"]) stream.once(over, () => clearTimeout(timer));
+}

@@ -8,30 +8,9 @@ import { createHoldfast } from "../holdfast.js";
 import { OptionError } from "../options.js";
 import { MemoryStore } from "../stores/memory-store.js";
 import { closeServed, json, serve, talk } from "./served.test.kit.js";
+import { TLS } from "./tls.test.kit.js";
 
 afterEach(closeServed);
-
-// Made for these tests alone: CN=localhost, valid for a hundred years.
-const TLS = {
-  key: `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgfbxHB7jPBrNkLf4u
-dsNjpxVljYeZeB/CmItifOeC3JChRANCAARZEElCsZU+TDuTk+rHEQIcoPO6slKB
-PzWAW4/2wBpm+QLAa+Nrwh7xjyKeOUn5Uy1LmxEO/7bP76Nzb0KroSd4
------END PRIVATE KEY-----
-`,
-  cert: `-----BEGIN CERTIFICATE-----
-MIIBmzCCAUGgAwIBAgIUP68Nh5nre+/VE6FKZBUPHq5ZDQ0wCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDA5MjM1OVoYDzIxMjYxMDMx
-MDkyMzU5WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
-PQMBBwNCAARZEElCsZU+TDuTk+rHEQIcoPO6slKBPzWAW4/2wBpm+QLAa+Nrwh7x
-jyKeOUn5Uy1LmxEO/7bP76Nzb0KroSd4o28wbTAdBgNVHQ4EFgQUtW+S46LXa0Vm
-odjmkLYutEoffMwwHwYDVR0jBBgwFoAUtW+S46LXa0VmodjmkLYutEoffMwwDwYD
-VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
-zj0EAwIDSAAwRQIgX1buLK3rk9aLT8wQWqqvwqonLsLl7lgPNILHvdAnr9ACIQDy
-WoyrMtwM6RiHKE0w1OCL0iwKUb/0/fbo1w7JAexP7Q==
------END CERTIFICATE-----
-`,
-};
 
 async function isProblem(response: Response): Promise<boolean> {
   if (response.headers.get("content-type") !== "application/problem+json; charset=utf-8") return false;
