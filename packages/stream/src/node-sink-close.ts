@@ -34,9 +34,7 @@ export function onResponseClose(response: NodeResponse, listener: () => void): (
   response.on("close", heard);
   if (socket !== undefined) hearSocket(socket, heard);
   // A peer that went while its request was being looked at has had its close event: nobody would ever hear of it.
-  if (response.destroyed || response.socket?.destroyed === true || socket?.destroyed === true) {
-    queueMicrotask(heard);
-  }
+  if (isGone(response) || socket?.destroyed === true) queueMicrotask(heard);
   return forget;
 }
 
@@ -44,6 +42,11 @@ export function onResponseClose(response: NodeResponse, listener: () => void): (
 export function wasSentWhole(response: NodeResponse): boolean {
   if ("stream" in response && (response.stream.aborted || response.stream.rstCode !== 0)) return false;
   return response.writableFinished;
+}
+
+function isGone(response: NodeResponse): boolean {
+  if ("stream" in response) return response.stream.destroyed;
+  return response.destroyed || response.socket?.destroyed === true;
 }
 
 /** Undefined over HTTP/2, where each stream closes for itself. */

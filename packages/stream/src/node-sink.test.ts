@@ -187,3 +187,33 @@ test("over HTTP/2 the same sink drains and ends cleanly, without a connection he
   expect(stream.rstCode).toBe(0);
   expect(closes).toEqual([true]);
 });
+
+test.each([
+  ["before the sink was made", true],
+  ["in the middle", false],
+])(
+  "over HTTP/2 a peer that resets its stream %s is heard to have gone, and nothing counts as sent",
+  async (_, early) => {
+    let heard: (finished: boolean) => void = () => undefined;
+    const finished = new Promise<boolean>((resolve) => (heard = resolve));
+    let reset = (): void => undefined;
+    const server = createHttp2Server((_request, response) => {
+      const open = (): void => {
+        const sink = nodeSink(response, {});
+        sink.onClose((outcome) => heard(outcome.finished));
+        sink.write(kib(1));
+      };
+      if (early) response.stream.once("close", () => setImmediate(open));
+      else open();
+      reset();
+    });
+    const port = await listen(server);
+    const client = connect(`http://127.0.0.1:${port}`);
+    const stream = client.request({ ":path": "/" });
+    stream.on("error", () => undefined);
+    if (early) reset = () => stream.close(8);
+    else stream.once("response", () => stream.close(0));
+    expect(await finished).toBe(false);
+    client.destroy();
+  },
+);

@@ -95,6 +95,7 @@ export const FRAME = {
   SETTINGS: 4,
   PING: 6,
   GOAWAY: 7,
+  WINDOW_UPDATE: 8,
   CONTINUATION: 9,
 } as const;
 export const END_STREAM = 1;
@@ -173,7 +174,7 @@ export class FrameSocket {
 }
 
 /** [rfc7541] a GET as indexes into the static table and literals. */
-function toHead(path: string): Buffer {
+export function toHead(path: string): Buffer {
   const literal = (index: number, text: string): Buffer =>
     Buffer.concat([Buffer.from([index, text.length]), Buffer.from(text, "latin1")]);
   return Buffer.concat([Buffer.from([0x82, 0x86]), literal(0x04, path), literal(0x01, "localhost")]);
