@@ -91,7 +91,7 @@ test.each([
   [{ file: "{,}" }, "config file a.json can't be read: "],
   [{ flags: { config: "gone.json" } }, "config file gone.json can't be read: ENOENT"],
   [{ env: { HOLDFAST_PORT: "" } }, 'HOLDFAST_PORT must be an integer from 0 to 65535: got ""'],
-  [{ flags: { http: "3" } }, "--http must be 1.1 or 2"],
+  [{ flags: { http: "3" } }, "--http must be one of 1.1, 2"],
   [{ flags: { "base-path": "a" } }, "--base-path must be empty or like /path/to"],
 ] as const)("%j is refused", (given, message) => {
   expect(() => resolve(given)).toThrow(UsageError);
