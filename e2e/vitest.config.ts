@@ -23,6 +23,7 @@ export default defineConfig({
       { test: { ...suite, name: "doctor", include: ["e2e/doctor/*.test.ts"], maxConcurrency: 8 } },
       // The matrix itself is the longest of these; each cell is bounded by the run.
       { test: { ...suite, name: "faults", include: ["e2e/faults/*.test.ts"], testTimeout: 20 * MINUTE_MS } },
+      { test: { ...suite, name: "http2", include: ["e2e/http2/*.test.ts"] } },
       { test: { ...suite, name: "plain", include: ["e2e/plain/*.test.ts"] } },
     ],
   },

@@ -18,6 +18,7 @@ const COMMANDS = {
   iproute2: "tc",
   lighttpd: "lighttpd",
   nftables: "nft",
+  "nghttp2-client": "h2load",
   "nginx-light": "nginx",
   openssl: "openssl",
   varnish: "varnishd",
