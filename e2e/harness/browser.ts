@@ -29,7 +29,10 @@ export interface OpenBrowser {
   close(): Promise<void>;
 }
 
-export async function openBrowser(name: BrowserName): Promise<OpenBrowser> {
+export async function openBrowser(
+  name: BrowserName,
+  chromiumArgs: readonly string[] = [],
+): Promise<OpenBrowser> {
   const executablePath = PATHS[name];
   if (!existsSync(executablePath)) throw new Error(`${executablePath} is missing: apt-get install ${name}`);
   const userDataDir = mkdtempSync(join(tmpdir(), `holdfast-${name}-`));
@@ -38,7 +41,7 @@ export async function openBrowser(name: BrowserName): Promise<OpenBrowser> {
     executablePath,
     headless: true,
     userDataDir,
-    args: name === "chromium" ? CHROMIUM_ARGS : [],
+    args: name === "chromium" ? [...CHROMIUM_ARGS, ...chromiumArgs] : [],
   });
   return {
     browser,

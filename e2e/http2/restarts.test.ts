@@ -58,7 +58,8 @@ test("over kill -9 and drains a hundred streams of one page hear everything once
   const { dataDir, remove } = makeDataDir();
   const giveUp = AbortSignal.timeout(90_000);
   setMaxListeners(WATCHES, giveUp);
-  let { server, url } = await ServerProcess.start({ dataDir, flags: FLAGS });
+  const { server: first, url } = await ServerProcess.start({ dataDir, flags: FLAGS });
+  let server = first;
   const port = Number(new URL(url).port);
   const page = new Http2Page(url);
   try {
