@@ -58,8 +58,8 @@ test("over kill -9 and drains a hundred streams of one page hear everything once
   const { dataDir, remove } = makeDataDir();
   const giveUp = AbortSignal.timeout(90_000);
   setMaxListeners(WATCHES, giveUp);
-  const { server: first, url } = await ServerProcess.start({ dataDir, flags: FLAGS });
-  let server = first;
+  const { server: begun, url } = await ServerProcess.start({ dataDir, flags: FLAGS });
+  let server = begun;
   const port = Number(new URL(url).port);
   const page = new Http2Page(url);
   try {
