@@ -1,7 +1,7 @@
 /**
  * What a connection of HTTP/2 may spend on frames that cost its peer nothing and us something: streams that are reset, PINGs, SETTINGS.
  *
- * Promises: `BURST` of them at once and `PER_SECOND` ever after; whoever spends more is flooding [rfc9113 §10.5]. Refuses: to know what a
+ * Promises: `BURST` of them at once and `PER_SECOND` ever after; whoever spends more is flooding [wire: floods] [rfc9113 §10.5]. Refuses: to know what a
  * frame is. Called by: `Http2Sessions`.
  */
 

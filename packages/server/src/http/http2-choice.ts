@@ -1,5 +1,5 @@
 /**
- * HTTP/1.1 and HTTP/2 on one port: which of them a new connection speaks.
+ * HTTP/1.1 and HTTP/2 on one port [wire: http-versions]: which of them a new connection speaks.
  *
  * Over TLS the client has said so in ALPN. Without TLS it is told by its first bytes: one that speaks HTTP/2 begins with the preface
  * `PRI * HTTP/2.0` [rfc9113 §3.4], and `PRI` is no method of HTTP/1.1.

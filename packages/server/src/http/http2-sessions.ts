@@ -7,7 +7,7 @@
  * - `MAX_STREAMS` streams a connection, each bounded as over HTTP/1.1; a peer that floods (resets, PINGs, SETTINGS) is sent away with
  *   GOAWAY ENHANCE_YOUR_CALM. What no stream comes of is bounded by Node: heads, CONTINUATION, frames that are invalid.
  * - A connection without a stream is closed after `idleTimeoutMs`, and after `headerTimeoutMs` when it never had one.
- * - `close()` says GOAWAY, lets streams end, and after that lets go.
+ * - [wire: clean-ends] `close()` says GOAWAY, lets streams end, and after that lets go.
  * Refuses: to choose between the versions (http2-choice.ts). Called by: the listener.
  */
 import { constants, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
@@ -23,6 +23,8 @@ const STREAM_WINDOW_BYTES = 16 * MIB;
 const CONNECTION_WINDOW_BYTES = 2 * STREAM_WINDOW_BYTES;
 // A page may keep a hundred streams open and still make its other requests; [rfc9113 §6.5.2] asks for a hundred at least.
 const MAX_STREAMS = 250;
+// As for streams of HTTP/1.1: a vanished peer is found by the kernel, even if heartbeats are off.
+const KEEP_ALIVE_PROBE_MS = 30_000;
 // As over HTTP/1.1.
 const MAX_HEAD_BYTES = 16_384;
 
@@ -63,6 +65,7 @@ export class Http2Sessions {
   accept(socket: Socket): void {
     // As HTTP/1.1 wants it; here a peer that has closed its side says nothing more, and what it was sending must end.
     socket.allowHalfOpen = false;
+    socket.setKeepAlive(true, KEEP_ALIVE_PROBE_MS);
     this.#server.emit("connection", socket);
   }
 

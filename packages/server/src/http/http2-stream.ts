@@ -29,7 +29,7 @@ export function endEarly(response: NodeResponse): void {
   else stream.close(constants.NGHTTP2_CANCEL);
 }
 
-/** An answer of which its client takes nothing for so long is let go. To be called before it is sent. */
+/** [wire: answer-taken] An answer of which its client takes nothing for so long is let go. To be called before it is sent. */
 export function limitTaking(response: NodeResponse, timeoutMs: number): void {
   const stream = toHttp2Stream(response);
   if (stream === undefined) {

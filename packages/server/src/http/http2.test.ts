@@ -1,7 +1,8 @@
 import { once } from "node:events";
-import { constants } from "node:http2";
-import { connect as connectSocket } from "node:net";
+import { constants, createServer } from "node:http2";
+import { connect as connectSocket, type AddressInfo } from "node:net";
 import { connect as connectTls } from "node:tls";
+import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import {
   END_STREAM,
@@ -191,3 +192,49 @@ test("with sseHttp1 a stream is sent to HTTP/1.1, and nothing else is", async ()
   expect(response.status).toBe(200);
   leaving.abort();
 });
+
+test("a host's own server of HTTP/2 may hand over what it gets", async () => {
+  const { holdfast } = await serve();
+  const server = createServer((request, response) => holdfast.handler(request, response));
+  await new Promise<void>((resolve) => void server.listen(0, "127.0.0.1", resolve));
+  const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  await callJson2(session, "/api/v1/tasks", { id: "a" });
+  const watch = new Http2Watch(session, "/api/v1/tasks/a/stream");
+  await watch.heard("connected");
+  await holdfast.close();
+  expect((await watch.over).text).toContain("event: drain\n");
+  server.close();
+});
+
+test("whatever a client asks over HTTP/2, it never gets a 5xx, and its connection lives on", async () => {
+  const { url } = await serve({ http: "2", readTimeoutMs: 100 });
+  const session = connectHttp2(url);
+  const text = fc.stringMatching(/^[!-~]{1,40}$/);
+  const request = fc.record(
+    {
+      ":method": fc.constantFrom("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "BREW"),
+      ":path": fc.oneof(
+        fc.constantFrom("/api/v1/uploads", "/api/v1/uploads/a/content", "/api/v1/stream", "*", "/"),
+        text.map((rest) => `/api/v1/tasks/${rest}`),
+      ),
+      ":authority": text,
+      "content-type": fc.constantFrom("application/json", "multipart/form-data; boundary=b", "text/plain"),
+      "tus-resumable": fc.constantFrom("1.0.0", "2.0.0"),
+      "upload-length": fc.constantFrom("5", "-1"),
+      "upload-offset": text,
+      "last-event-id": text,
+      accept: text,
+      cookie: text,
+      host: text,
+    },
+    { requiredKeys: [":method", ":path"] },
+  );
+  await fc.assert(
+    fc.asyncProperty(request, fc.option(fc.string()), async (headers, body) => {
+      const { status } = await callHttp2(session, headers, body ?? undefined);
+      expect(status === 505 || status < 500).toBe(true);
+      expect(session.destroyed).toBe(false);
+    }),
+    { numRuns: 150 },
+  );
+}, 60_000);

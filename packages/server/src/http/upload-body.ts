@@ -53,7 +53,7 @@ export function lingerAfter(reply: FastifyReply): void {
   if (raw.complete) return;
   const stream = toHttp2Stream(raw);
   if (stream !== undefined) {
-    // [rfc9113 §8.1] the answer is sent whole, then the client is asked to stop sending; only its stream ends.
+    // [wire: early-answer] [rfc9113 §8.1] the answer is sent whole, then the client is asked to stop sending; only its stream ends.
     if (!stream.endAfterHeaders) stream.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR));
     return;
   }
