@@ -78,7 +78,9 @@ export async function openDoor({ context, batchOf, uploads }: DoorOptions): Prom
   table.watch(app);
   app.setErrorHandler(sendError);
   app.setNotFoundHandler(async (request, reply) => await sendNotFound(table, request, reply));
-  app.addHook("onSend", async (_request, reply) => {
+  app.addHook("onSend", async (request, reply) => {
+    // [rfc9113 §8.2.2] Fastify says `close` with some refusals, over either version.
+    if (request.raw.httpVersionMajor >= 2) void reply.removeHeader("Connection");
     lingerAfter(reply);
     if (!reply.hasHeader("Cache-Control")) void reply.header("Cache-Control", "no-store");
     limitTaking(reply.raw, settings.writeTimeoutMs);

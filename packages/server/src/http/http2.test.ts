@@ -131,6 +131,20 @@ test("a stream has the headers of HTTP/1.1 without those of a connection, and it
   expect(raw.of(FRAME.GOAWAY)).toEqual([]);
 });
 
+test("a refusal with which Fastify would close a connection of HTTP/1.1 says nothing of it", async () => {
+  const { url, api } = await serve({ http: "2" });
+  const refused = { ":method": "POST", ":path": "/api/v1/tasks", "content-type": "text/plain" };
+  const warnings: Error[] = [];
+  const warn = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", warn);
+  const { status, headers } = await callHttp2(connectHttp2(url), refused, "a");
+  process.off("warning", warn);
+  const { status: before } = await fetch(`${api}/tasks`, { method: "POST", body: "a" });
+  expect([status, status]).toEqual([415, before]);
+  expect(headers).not.toHaveProperty("connection");
+  expect(warnings).toEqual([]);
+});
+
 test("at drain each stream is told, ends with END_STREAM, and then the connection with GOAWAY", async () => {
   const { holdfast, api, port } = await serve({ http: "2" });
   await fetch(`${api}/tasks`, json("POST", { id: "a" }));
