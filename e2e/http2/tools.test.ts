@@ -69,12 +69,12 @@ test("at drain a stream is told when to come back and ends with END_STREAM", asy
   expect(frames.some((frame) => frame.startsWith("RST_STREAM"))).toBe(false);
 });
 
-test.each(["/healthz", "/api/v1/tasks/ended", "/api/v1/tasks/ended/stream"])(
-  "h2load gets 2,000 answers of %s, 100 at a time on each of 4 connections, and none fails",
+test.each(["/api/v1/tasks/ended", "/api/v1/tasks/ended/stream"])(
+  "h2load gets 1,000 answers of %s, 100 at a time on each of 4 connections, and none fails",
   async (path) => {
-    const { stdout } = await runCommand("h2load", ["-n", "2000", "-c", "4", "-m", "100", `${url}${path}`]);
-    expect(stdout).toMatch(/2000 succeeded, 0 failed, 0 errored, 0 timeout/);
-    expect(stdout).toMatch(/status codes: 2000 2xx/);
+    const { stdout } = await runCommand("h2load", ["-n", "1000", "-c", "4", "-m", "100", `${url}${path}`]);
+    expect(stdout).toMatch(/1000 succeeded, 0 failed, 0 errored, 0 timeout/);
+    expect(stdout).toMatch(/status codes: 1000 2xx/);
   },
 );
 

@@ -14,8 +14,8 @@ import { makeDataDir, ServerProcess } from "../harness/server-process.js";
 const ROUND_TRIP_MS = 50;
 const BYTES = 64 * 1_048_576;
 const PIECE_BYTES = 262_144;
-const MIN_ROUNDS = 4;
-const MAX_ROUNDS = 12;
+const MIN_ROUNDS = 3;
+const MAX_ROUNDS = 10;
 const LEAST_RATIO = 0.8;
 
 /** As a file is read. */

@@ -30,7 +30,7 @@ const reset: Round = (round) => [
     type: FRAME.HEADERS,
     flags: END_HEADERS | END_STREAM,
     streamId: 2 * round + 1,
-    payload: toHead("/api/v1/tasks/a/stream"),
+    payload: toHead("/healthz"),
   },
   { type: FRAME.RST_STREAM, streamId: 2 * round + 1, payload: CANCEL },
 ];
@@ -152,7 +152,7 @@ test("closing takes a bounded time also when a client of HTTP/2 reads nothing an
     type: FRAME.HEADERS,
     flags: END_HEADERS,
     streamId: 1,
-    payload: toHead("/api/v1/tasks/a/stream"),
+    payload: toHead("/healthz"),
   });
   await until(() => frames.of(FRAME.DATA).length > 0);
   const startedAtMs = performance.now();

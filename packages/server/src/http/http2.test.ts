@@ -55,7 +55,7 @@ test.each([
 });
 
 test("a connection that says nothing, and one that says nothing after its preface, are closed after the header timeout", async () => {
-  const { port } = await serve({ http: "2", headerTimeoutMs: 100 });
+  const { port } = await serve({ http: "2", headerTimeoutMs: 1_000 });
   const silent = connectSocket(port, "127.0.0.1");
   await once(silent, "close");
   const frames = await FrameSocket.open(port);
@@ -64,7 +64,7 @@ test("a connection that says nothing, and one that says nothing after its prefac
 });
 
 test("a connection without a stream is closed after the idle timeout, one with a stream is not", async () => {
-  const { api, port } = await serve({ http: "2", headerTimeoutMs: 50, idleTimeoutMs: 60 });
+  const { api, port } = await serve({ http: "2", headerTimeoutMs: 1_000, idleTimeoutMs: 1_000 });
   await fetch(`${api}/tasks`, json("POST", { id: "a" }));
   const [used, watching] = [await FrameSocket.open(port), await FrameSocket.open(port)];
   watching.get(1, "/api/v1/tasks/a/stream");
