@@ -26,7 +26,7 @@ const E2E_PROJECTS = [
   ["clients", [], 2],
   ["faults", ["iproute2", "nftables", "faketime"], 5],
   ["doctor", ["apache2", "haproxy", "lighttpd", "nginx-light", "varnish"], 4],
-  ["http2", ["nghttp2-client", "curl", "openssl", "chromium"], 3],
+  ["http2", ["nghttp2-client", "curl", "openssl", "chromium"], 5],
   ["browser", ["chromium", "firefox-esr"], 5],
 ];
 

@@ -16,7 +16,7 @@ const FLAGS = [
 ];
 const TUS = { "tus-resumable": "1.0.0" };
 const WATCHES = 100;
-const RESTARTS = ["kill", "stop", "kill", "stop"] as const;
+const RESTARTS = ["kill", "stop", "kill"] as const;
 const EVENTS_BETWEEN = 15;
 
 /** Until it is answered, however often the server goes away meanwhile. */
