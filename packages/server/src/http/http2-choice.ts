@@ -14,20 +14,17 @@ const PREFACE = "PRI";
 
 /** Hands connections of HTTP/2 to `accept`, and all others to the listeners that the server has had so far. */
 export function chooseHttp2(server: Server, silenceMs: number, accept: (socket: Socket) => void): void {
-  for (const event of ["connection", "secureConnection"] as const) {
-    const listeners = server.listeners(event);
-    // A server of TLS hears of each connection twice: what it makes of the bare one stays its own.
-    if (event === "connection" && server.listenerCount("secureConnection") > 0) continue;
-    server.removeAllListeners(event);
-    server.on(event, (socket: Socket) => {
-      const keep = (): void => {
-        for (const listener of listeners) Reflect.apply(listener, server, [socket]);
-      };
-      if (!(socket instanceof TLSSocket)) return readFirstBytes(socket, silenceMs, { keep, accept });
-      if (socket.alpnProtocol === "h2") accept(socket);
-      else keep();
-    });
-  }
+  const event = server.listenerCount("secureConnection") > 0 ? "secureConnection" : "connection";
+  const listeners = server.listeners(event);
+  server.removeAllListeners(event);
+  server.on(event, (socket: Socket) => {
+    const keep = (): void => {
+      for (const listener of listeners) Reflect.apply(listener, server, [socket]);
+    };
+    if (!(socket instanceof TLSSocket)) readFirstBytes(socket, silenceMs, { keep, accept });
+    else if (socket.alpnProtocol === "h2") accept(socket);
+    else keep();
+  });
 }
 
 function readFirstBytes(

@@ -10,8 +10,14 @@
  * - [wire: clean-ends] `close()` says GOAWAY, lets streams end, and after that lets go.
  * Refuses: to choose between the versions (http2-choice.ts). Called by: the listener.
  */
-import { constants, createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
-import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import {
+  constants,
+  createServer,
+  type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from "node:http2";
 import type { Socket } from "node:net";
 import type { Logger } from "pino";
 import type { HoldfastSettings } from "../options.js";
@@ -57,10 +63,6 @@ export class Http2Sessions {
     );
   }
 
-  get size(): number {
-    return this.#sessions.size;
-  }
-
   /** Takes a connection whose client speaks HTTP/2. */
   accept(socket: Socket): void {
     // As HTTP/1.1 wants it; here a peer that has closed its side says nothing more, and what it was sending must end.
@@ -71,6 +73,8 @@ export class Http2Sessions {
 
   /** GOAWAY to all; each connection closes when its last stream has ended. */
   close(): void {
+    // Some may have connected and not yet spoken.
+    this.#server.on("session", (session) => session.close());
     for (const session of this.#sessions) session.close();
   }
 
@@ -85,7 +89,8 @@ export class Http2Sessions {
       clearTimeout(idle);
       stream.once("close", () => {
         streams -= 1;
-        if (streams === 0 && !session.closed) idle = setTimeout(() => session.close(), idleTimeoutMs);
+        if (streams === 0 && !session.closed && !session.destroyed)
+          idle = setTimeout(() => session.close(), idleTimeoutMs);
         if (isCut(stream)) spend();
       });
     });

@@ -4,6 +4,7 @@ import { constants, type ClientHttp2Session, type OutgoingHttpHeaders } from "no
 import { afterEach, expect, test } from "vitest";
 import { callHttp2, callJson2, closeHttp2, connectHttp2, readAnswer } from "./http2.test.kit.js";
 import { closeServed, serve, until } from "./served.test.kit.js";
+import { TLS } from "./tls.test.kit.js";
 
 afterEach(async () => {
   closeHttp2();
@@ -101,6 +102,23 @@ for (const [way, headers, toBody] of WAYS) {
     expect(status).toBe(resumable ? "uploading" : "failed");
   });
 }
+
+test("over TLS, too, an upload ends with the connection that brought it", async () => {
+  const { port } = await serve({ http: "2", tls: TLS });
+  const open = (): ClientHttp2Session =>
+    connectHttp2(`https://127.0.0.1:${port}`, { rejectUnauthorized: false });
+  const [session, watching] = [open(), open()];
+  await callJson2(watching, UPLOADS, { id: "a", filename: "a.bin" });
+  const [, , raw] = WAYS;
+  const stream = session.request(raw?.[1]);
+  stream.on("error", () => undefined);
+  stream.write(randomBytes(90_000));
+  let row = await task(watching, "a");
+  while (row["uploaded"] !== 90_000) row = await task(watching, "a");
+  session.destroy();
+  while (row["status"] !== "failed") row = await task(watching, "a");
+  expect(row["error"]).toMatchObject({ code: "UPLOAD_INCOMPLETE" });
+});
 
 test("a body that is refused gets its answer whole, and only its stream ends", async () => {
   const { url } = await serve({ http: "2", maxUploadBytes: 1_000_000 });
