@@ -108,6 +108,7 @@ test.each([
     "heartbeat must be at least progress-interval: got 1s and 2s",
   ],
   [{ "header-timeout": "2min" }, "idle-timeout must be at least header-timeout: got 75s and 2min"],
+  [{ "sse-http1": "true" }, "sse-http1 needs http 2: got 1.1"],
   [{ "tls-cert": "c.pem" }, "tls-cert and tls-key belong together: got c.pem and none"],
   [
     { "cors-origin": "*,https://a.example" },

@@ -123,6 +123,11 @@ function checkRelations(settings: Settings): void {
       `tls-cert and tls-key belong together: got ${cert ?? "none"} and ${key ?? "none"}; give both or neither`,
     );
   }
+  if (settings["sse-http1"] && settings.http !== "2") {
+    throw new UsageError(
+      `sse-http1 needs http 2: got ${settings.http}, where every stream is one of HTTP/1.1 already; leave it out`,
+    );
+  }
   if (origins.includes("*") && origins.length > 1) {
     throw new UsageError(`cors-origin holds * and other origins: got ${origins.join(",")}; * stands alone`);
   }

@@ -38,6 +38,8 @@ test("two settings that contradict each other are named with both values", () =>
   expect(refusal({ heartbeatMs: 2_000, maxStreamAgeMs: 1_500 }).message).toContain("got 1500 and 2000");
   expect(refusal({ headerTimeoutMs: 90_000 }).message).toContain("got 90000 and 75000");
   expect(refusal({ authSecret: "x".repeat(32), authorize: () => true }).option).toBe("authorize");
+  expect(refusal({ sseHttp1: true }).message).toContain("sseHttp1 needs http 2: got 1.1");
+  expect(parseOptions({ sseHttp1: true, http: "2" }).sseHttp1).toBe(true);
 });
 
 test("a secret that is too short is refused without being shown", () => {
