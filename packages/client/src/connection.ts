@@ -7,9 +7,11 @@
  * follows. Called by StableEventSource and PollConnection.
  */
 import { LAST_EVENT_ID } from "@holdfast/protocol";
-import { createParser, type EventSourceMessage } from "eventsource-parser";
 import { parseRetryAfterMs } from "./backoff.js";
 import type { Environment } from "./environment.js";
+import type { StreamEvent } from "./event-stream-parser.js";
+import { readEventStream } from "./event-stream-reader.js";
+import { toHeaderBytes } from "./header-bytes.js";
 import { readProblem } from "./problem.js";
 import { readHeaders, type RequestHeaders } from "./request-headers.js";
 import { toVerdict } from "./response-verdict.js";
@@ -39,13 +41,12 @@ export interface ConnectionSink {
   /** Bytes have come. */
   heard(): void;
   /** False: an event before this one is missing, and the connection is given up. */
-  message(message: EventSourceMessage): boolean;
+  message(message: StreamEvent): boolean;
+  /** The stream has moved the cursor and told nothing. */
+  cursor(id: string): void;
   retry(retryMs: number): void;
   end(end: ConnectionEnd): void;
 }
-
-// One event may be large (a snapshot of a task with its result); one that never ends must not fill memory.
-const MAX_EVENT_CHARS = 8_388_608;
 
 const NO_ANSWER: Loss = { status: null, problem: null };
 
@@ -142,40 +143,24 @@ export class Connection {
     this.#watchdog.feed();
     this.#watchdog.expect(firstByteMs);
     this.#sink.opened(new URL(response.url || url).origin);
-    const parser = createParser({
-      maxBufferSize: MAX_EVENT_CHARS,
-      onEvent: (message) => {
-        if (!this.#over && !this.#sink.message(message)) this.#end(lost("missed"));
-      },
-      onRetry: (retryMs) => {
-        if (!this.#over) this.#sink.retry(retryMs);
-      },
-      onError: ({ type }) => {
-        if (type === "max-buffer-size-exceeded") this.#end(lost("oversized"));
-      },
-    });
-    const decoder = new TextDecoder();
-    // No body is an empty one.
-    const reader = (response.body ?? new Blob([]).stream()).getReader();
     let first = true;
-    while (!this.#over) {
-      // oxlint-disable-next-line no-await-in-loop -- a stream is read in order
-      const { done, value } = await reader.read();
-      if (this.#over || done) break;
-      this.#watchdog.feed();
-      this.#sink.heard();
-      if (first) {
+    await readEventStream(response, {
+      bytes: () => {
+        this.#watchdog.feed();
+        this.#sink.heard();
+        if (!first) return;
         first = false;
         this.#ifSilent = lost("silence");
         this.#watchdog.expect(this.#silenceMs);
-      }
-      parser.feed(decoder.decode(value, { stream: true }));
-    }
+      },
+      isOver: () => this.#over,
+      event: (message) => {
+        if (!this.#sink.message(message)) this.#end(lost("missed"));
+      },
+      id: (id) => this.#sink.cursor(id),
+      retry: (retryMs) => this.#sink.retry(retryMs),
+      oversized: () => this.#end(lost("oversized")),
+    });
     this.#end(lost("ended"));
   }
-}
-
-/** [html §9.2.3] the id is sent as UTF-8; header values are strings of bytes. */
-function toHeaderBytes(id: string): string {
-  return String.fromCharCode(...new TextEncoder().encode(id));
 }

@@ -8,7 +8,7 @@
  * the way is clear.
  * Called by StableEventSource only. [wire: poll]
  */
-import type { EventSourceMessage } from "eventsource-parser";
+import type { StreamEvent } from "./event-stream-parser.js";
 import { Connection, type ConnectionRequest, type ConnectionSink } from "./connection.js";
 import type { Environment } from "./environment.js";
 import { readField } from "./json-field.js";
@@ -95,7 +95,7 @@ export class PollConnection {
     this.#connection = new Connection(request, sink, this.#environment);
   }
 
-  #learnRev({ data }: EventSourceMessage): void {
+  #learnRev({ data }: StreamEvent): void {
     const rev = readField(data, "rev");
     if (typeof rev === "string") this.#rev = rev;
   }

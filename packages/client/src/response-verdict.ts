@@ -10,9 +10,12 @@ const RETRYABLE_4XX: ReadonlySet<number> = new Set([408, 425, 429]);
  */
 export function toVerdict(status: number, contentType: string | null): ResponseVerdict {
   if (status === 204) return "done";
-  if (status === 200) {
-    const essence = (contentType ?? "").split(";", 1)[0] ?? "";
-    return essence.trim().toLowerCase() === "text/event-stream" ? "open" : "content-type";
-  }
+  if (status === 200) return isEventStream(contentType) ? "open" : "content-type";
   return status >= 400 && status < 500 && !RETRYABLE_4XX.has(status) ? "refused" : "status";
+}
+
+/** Whatever its parameters say. */
+export function isEventStream(contentType: string | null): boolean {
+  const essence = (contentType ?? "").split(";", 1)[0] ?? "";
+  return essence.trim().toLowerCase() === "text/event-stream";
 }

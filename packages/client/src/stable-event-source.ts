@@ -9,7 +9,7 @@
  * A server's event named `open`, `error` or `state` arrives under that name as a StreamMessageEvent, as WHATWG has it.
  */
 import type { StreamEvents } from "@holdfast/protocol";
-import type { EventSourceMessage } from "eventsource-parser";
+import type { StreamEvent } from "./event-stream-parser.js";
 import { BACKOFF_CAP_MS } from "./backoff.js";
 import { Connection, type ConnectionRequest, type ConnectionSink } from "./connection.js";
 import { readField } from "./json-field.js";
@@ -290,6 +290,9 @@ export class StableEventSource extends EventTarget {
         this.#lastByteAtMs = environment.now();
       },
       message: (message) => this.#deliver(message),
+      cursor: (id) => {
+        this.#lastEventId = id;
+      },
       retry: (retryMs) => this.#take({ kind: "retry", retryMs }),
       end: (end) => this.#take(end),
     };
@@ -314,7 +317,7 @@ export class StableEventSource extends EventTarget {
     };
   }
 
-  #deliver(message: EventSourceMessage): boolean {
+  #deliver(message: StreamEvent): boolean {
     const { event: type = "message", data, id } = message;
     // Before the id is kept: a replayed one must not move the resume point back.
     const verdict = this.#journal.judge(message);

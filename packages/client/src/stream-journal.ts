@@ -6,7 +6,7 @@
  * Relies on one total order of cursors per store and epoch across all tasks of a stream, which the contract promises.
  */
 import { parseCursor, type CursorParts } from "@holdfast/protocol";
-import type { EventSourceMessage } from "eventsource-parser";
+import type { StreamEvent } from "./event-stream-parser.js";
 import { readField } from "./json-field.js";
 
 export type JournalVerdict = "new" | "replayed" | "missed";
@@ -23,7 +23,7 @@ export class StreamJournal {
     this.#first = true;
   }
 
-  judge({ event, data, id }: EventSourceMessage): JournalVerdict {
+  judge({ event, data, id }: StreamEvent): JournalVerdict {
     const cursor = id === undefined ? undefined : parseCursor(id);
     if (this.#first) {
       this.#first = false;
