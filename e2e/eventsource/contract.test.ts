@@ -5,7 +5,8 @@ import { StableEventSource } from "@holdfast/client";
 import { EventSource } from "@holdfast/client/eventsource";
 import { afterAll, describe, expect, test } from "vitest";
 import { READ_TIMEOUT, STREAM_CASES, type ContractCase, type Heard } from "./contract-cases.js";
-import { playCase, startContractServer, type Asked, type ContractServer } from "./contract-server.js";
+import { playCase } from "./contract-play.js";
+import { startScriptedServer, type Asked, type ScriptedServer } from "../harness/scripted-server.js";
 
 interface Request {
   readonly method?: string;
@@ -48,7 +49,7 @@ afterAll(() => {
 
 /** Opens, hears, closes; what was asked is the answer. */
 async function meet(
-  server: ContractServer,
+  server: ScriptedServer,
   source: Source,
   expected: readonly Heard[],
 ): Promise<readonly Asked[]> {
@@ -90,7 +91,7 @@ function toTests(name: string, open: (url: string, request: Request) => Source):
 
   /** What is asked with these options, of a server that sends one event. */
   async function ask(request: Request): Promise<Asked | undefined> {
-    const server = await startContractServer(playCase(EVENT));
+    const server = await startScriptedServer(playCase(EVENT));
     const [asked] = await meet(server, open(server.url, request), EVENT.heard);
     return asked;
   }
@@ -98,7 +99,7 @@ function toTests(name: string, open: (url: string, request: Request) => Source):
   for (const [group, cases] of STREAM_CASES) {
     for (const contract of cases) {
       passes(`${group}: ${contract.name}`, async () => {
-        const server = await startContractServer(playCase(contract));
+        const server = await startScriptedServer(playCase(contract));
         const asked = await meet(server, open(server.url, {}), contract.heard);
         const ids = contract.ids ?? [undefined];
         expect(asked.map(({ headers }) => headers["last-event-id"])).toEqual(ids);
@@ -114,7 +115,7 @@ function toTests(name: string, open: (url: string, request: Request) => Source):
   });
 
   passes("HTTP behavior: 204 halts re-connection attempts", async () => {
-    const server = await startContractServer((_request, response) => void response.writeHead(204).end());
+    const server = await startScriptedServer((_request, response) => void response.writeHead(204).end());
     const source = open(server.url, {});
     await expect.poll(() => source.readyState).toBe(2);
     await new Promise((resolve) => {
@@ -126,8 +127,8 @@ function toTests(name: string, open: (url: string, request: Request) => Source):
 
   for (const status of [301, 307]) {
     passes(`HTTP behavior: client follows ${status} redirect`, async () => {
-      const target = await startContractServer(playCase(EVENT));
-      const server = await startContractServer(
+      const target = await startScriptedServer(playCase(EVENT));
+      const server = await startScriptedServer(
         (_request, response) => void response.writeHead(status, { Location: target.url }).end(),
       );
       await meet(target, open(server.url, {}), EVENT.heard);
@@ -139,7 +140,7 @@ function toTests(name: string, open: (url: string, request: Request) => Source):
       ["missing", {}],
     ] as const) {
       passes(`HTTP behavior: client handles ${what} Location header with ${status} status`, async () => {
-        const server = await startContractServer(
+        const server = await startScriptedServer(
           (_request, response) => void response.writeHead(status, headers).end(),
         );
         const source = open(server.url, {});
@@ -172,7 +173,7 @@ function toTests(name: string, open: (url: string, request: Request) => Source):
 
   passes("reconnection: resends request body if any when reconnecting", async () => {
     const twice = { ...EVENT, connections: [["retry: 1\n\n"], ...EVENT.connections] };
-    const server = await startContractServer(playCase(twice));
+    const server = await startScriptedServer(playCase(twice));
     const request = { method: "POST", headers: JSON_HEADERS, body: JSON_BODY };
     const asked = await meet(server, open(server.url, request), EVENT.heard);
     expect(asked.map(({ method, body }) => [method, body])).toEqual([
@@ -184,7 +185,7 @@ function toTests(name: string, open: (url: string, request: Request) => Source):
   // The standard knows no deadline: for the strict class there is nothing to ask.
   if (name === "StableEventSource") {
     passes(`reconnection: ${READ_TIMEOUT.name}`, async () => {
-      const server = await startContractServer(playCase(READ_TIMEOUT));
+      const server = await startScriptedServer(playCase(READ_TIMEOUT));
       const asked = await meet(server, open(server.url, { heartbeatTimeout: 500 }), READ_TIMEOUT.heard);
       expect(asked.length).toBeGreaterThanOrEqual(2);
     });
