@@ -24,6 +24,7 @@ const E2E_PROJECTS = [
   ["big", ["curl", "chromium"], 4],
   ["plain", ["curl", "apache2-utils", "openssl"], 5],
   ["clients", [], 2],
+  ["everywhere", [], 2],
   ["eventsource", ["chromium", "firefox-esr"], 3],
   ["faults", ["iproute2", "nftables", "faketime"], 5],
   ["doctor", ["apache2", "haproxy", "lighttpd", "nginx-light", "varnish"], 4],
