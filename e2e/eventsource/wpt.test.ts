@@ -4,8 +4,9 @@
 import { Worker } from "node:worker_threads";
 import { EventSource } from "@holdfast/client/eventsource";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { CASES, runCases, type Outcome } from "./run-cases.js";
+import { CASES, runCases } from "./run-cases.js";
 import { bundleSuite } from "./suite-bundle.js";
+import type { SuiteAnswer } from "./suite-entry.js";
 import { tally } from "./tally.js";
 import { startWptServer, type WptServer } from "./wpt-server.js";
 
@@ -34,15 +35,16 @@ test("in a worker thread of Node every case is as it must be, from the bundled f
     const { parentPort, workerData } = require("node:worker_threads");
     globalThis.location = new URL(workerData.page);
     (0, eval)(workerData.bundle);
-    runSuite(workerData.elsewhere, false).then((outcomes) => parentPort.postMessage(outcomes));
+    runSuite(workerData.elsewhere, false).then((answer) => parentPort.postMessage(answer));
   `;
   const worker = new Worker(script, {
     eval: true,
     workerData: { page: `${here.base}index.html`, bundle: await bundleSuite(), elsewhere: there.base },
   });
-  const outcomes = await new Promise<readonly Outcome[]>((resolve, reject) => {
+  const { outcomes, stable } = await new Promise<SuiteAnswer>((resolve, reject) => {
     worker.once("message", resolve).once("error", reject);
   });
   await worker.terminate();
   expect(tally("Node, worker thread", outcomes)).toEqual({ asked: outsideBrowsers, wrong: [] });
+  expect(stable).toEqual(["ok", "data"]);
 });

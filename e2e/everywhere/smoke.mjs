@@ -20,9 +20,7 @@ async function resumes(name, source) {
   const heard = [];
   await new Promise((resolve) => {
     source.addEventListener("tick", (event) => {
-      const { data, lastEventId, origin } = /** @type {MessageEvent<string>} */ (
-        /** @type {Event} */ (event)
-      );
+      const { data, lastEventId, origin } = /** @type {MessageEvent<string>} */ (event);
       if (heard.push(`${data} ${lastEventId} ${origin}`) === 2) resolve(undefined);
     });
   });
