@@ -28,7 +28,12 @@ async function comeBack(): Promise<string[]> {
 }
 
 const place = (value: unknown): void =>
-  void Object.defineProperty(globalThis, "EventSource", { value, writable: true, configurable: true });
+  void Object.defineProperty(globalThis, "EventSource", {
+    value,
+    writable: true,
+    enumerable: false,
+    configurable: true,
+  });
 
 /** The browser's own, against which the cases themselves are measured. */
 const native = globalThis.EventSource;

@@ -3,9 +3,16 @@
  * they said in e2e/results/everywhere.json.
  */
 import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { bundleSuite } from "../eventsource/suite-bundle.js";
+import type { SuiteAnswer } from "../eventsource/suite-entry.js";
+import { tally } from "../eventsource/tally.js";
+import { startWptServer } from "../eventsource/wpt-server.js";
 import { reportResult, WHOLE } from "../harness/run-form.js";
 import { startScriptedServer, type Play, type ScriptedServer } from "../harness/scripted-server.js";
 import { makeDataDir, ServerProcess } from "../harness/server-process.js";
@@ -25,6 +32,8 @@ const runtimes: readonly Runtime[] = [
 const { dataDir, remove } = makeDataDir();
 let holdfast: ServerProcess;
 let url: string;
+const WEB_PLATFORM = fileURLToPath(new URL("web-platform.mjs", import.meta.url));
+const webPlatform: { [runtime: string]: string } = {};
 const kept: { [runtime: string]: readonly string[] } = {};
 
 beforeAll(async () => {
@@ -33,7 +42,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await holdfast.stop();
   remove();
-  reportResult("everywhere", { promises: PROMISES, kept });
+  reportResult("everywhere", { promises: PROMISES, kept, webPlatformTests: webPlatform });
 });
 
 /** Breaks the first connection of each path; the second is told from where it asked. */
@@ -50,13 +59,14 @@ const speaks: Play = (_request, response) => {
   response.write("data: here\n\n");
 };
 
-/** `onOutput` hears all that was printed so far. */
-async function runSmoke(
+/** Runs a script to its end; `onOutput` hears all that was printed so far. */
+async function run(
   { command: [program = "", ...args] }: Runtime,
-  urls: readonly string[],
-  onOutput: (output: string) => void,
+  script: string,
+  scriptArgs: readonly string[],
+  onOutput: (output: string) => void = () => undefined,
 ): Promise<{ readonly code: number | null; readonly output: string }> {
-  const child = spawn(program, [...args, SMOKE, ...urls], {
+  const child = spawn(program, [...args, script, ...scriptArgs], {
     stdio: ["ignore", "pipe", "pipe"],
     timeout: LIMIT_MS,
   });
@@ -80,7 +90,7 @@ test.each(runtimes.map((runtime) => [runtime.name, runtime] as const))(
     const reserved = await startScriptedServer(speaks);
     await reserved.stop();
     let late: Promise<ScriptedServer> | undefined;
-    const { code, output } = await runSmoke(runtime, [url, breaking.url, reserved.url], (text) => {
+    const { code, output } = await run(runtime, SMOKE, [url, breaking.url, reserved.url], (text) => {
       if (text.includes("ok watchTask"))
         late ??= delay(LATE_MS).then(() => startScriptedServer(speaks, reserved));
     });
@@ -88,5 +98,24 @@ test.each(runtimes.map((runtime) => [runtime.name, runtime] as const))(
     kept[name] = [...output.matchAll(/^ok (.*)$/gm)].map(([, promise = ""]) => promise);
     if (code !== 0) console.log(output);
     expect({ kept: kept[name], code }).toEqual({ kept: PROMISES, code: 0 });
+  },
+);
+
+test.each(runtimes.map((runtime) => [runtime.name, runtime] as const))(
+  "on %s every case of web-platform-tests that needs no browser is as it must be",
+  async (name, runtime) => {
+    const directory = mkdtempSync(join(tmpdir(), "holdfast-suite-"));
+    const bundle = join(directory, "suite.js");
+    writeFileSync(bundle, await bundleSuite());
+    const [here, there] = await Promise.all([startWptServer(), startWptServer()]);
+    const { output } = await run(runtime, WEB_PLATFORM, [bundle, `${here.base}index.html`, there.base]);
+    await Promise.all([here.stop(), there.stop()]);
+    rmSync(directory, { recursive: true });
+    // The last line; a runtime may have warned of something before.
+    const { outcomes } = JSON.parse(output.trim().split("\n").at(-1) ?? "") as SuiteAnswer;
+    const { asked, wrong } = tally(name, outcomes);
+    const passed = outcomes.filter(({ problem, beyond }) => problem === null && !beyond).length;
+    webPlatform[name] = `${passed} of ${asked}`;
+    expect(wrong).toEqual([]);
   },
 );

@@ -6,15 +6,14 @@
  * accepting); and that after `abort()` nothing is called any more. It knows no retries and no state: stream-state.ts decides what
  * follows. Called by StableEventSource and PollConnection.
  */
-import { LAST_EVENT_ID } from "@holdfast/protocol";
 import { parseRetryAfterMs } from "./backoff.js";
 import type { Environment } from "./environment.js";
 import type { StreamEvent } from "./event-stream-parser.js";
 import { readEventStream } from "./event-stream-reader.js";
-import { toHeaderBytes } from "./header-bytes.js";
 import { readProblem } from "./problem.js";
 import { readHeaders, type RequestHeaders } from "./request-headers.js";
 import { toVerdict } from "./response-verdict.js";
+import { setStreamHeaders } from "./stream-headers.js";
 import type { Loss, LossReason, LostInput, RefusedInput } from "./stream-state.js";
 import { Watchdog } from "./watchdog.js";
 
@@ -101,8 +100,7 @@ export class Connection {
     try {
       const headers = new Headers(await readHeaders(this.#request.headers));
       if (this.#over) return;
-      headers.set("Accept", "text/event-stream");
-      if (lastEventId !== "") headers.set(LAST_EVENT_ID, toHeaderBytes(lastEventId));
+      setStreamHeaders(headers, lastEventId);
       during = "network";
       const response = await fetch(url, {
         method,

@@ -11,8 +11,8 @@
  */
 import { EventHandlers } from "./event-handlers.js";
 import { readEventStream, type EventStreamSink } from "./event-stream-reader.js";
-import { toHeaderBytes } from "./header-bytes.js";
 import { isEventStream } from "./response-verdict.js";
+import { setStreamHeaders } from "./stream-headers.js";
 
 export interface EventSourceInit {
   /** Sends cookies to other origins too; false. */
@@ -160,9 +160,9 @@ export class EventSource extends EventTarget {
   async #connect(): Promise<void> {
     this.#controller = new AbortController();
     const { signal } = this.#controller;
-    const headers = new Headers({ Accept: "text/event-stream" });
-    if (this.#lastEventId !== "") headers.set("Last-Event-ID", toHeaderBytes(this.#lastEventId));
     try {
+      const headers = new Headers();
+      setStreamHeaders(headers, this.#lastEventId);
       const response = await this.#fetch(this.#url, {
         headers,
         cache: "no-store",
