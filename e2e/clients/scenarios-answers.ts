@@ -45,6 +45,8 @@ const isRetried = (status: number): Scenario => ({
 
 let tokens = 0;
 
+let leaving = new AbortController();
+
 let held: (() => void)[] = [];
 
 /** The first thirty are dropped at one moment, once all are there. */
@@ -211,6 +213,22 @@ export const ANSWER_SCENARIOS: readonly Scenario[] = [
       stage.source.close();
       await stage.pause(LONG_ENOUGH_MS);
       stage.is(stage.requests, 1);
+    },
+  },
+  {
+    name: "a signal closes it for good, also while it waits",
+    naive: false,
+    // A new one for each run.
+    get options() {
+      leaving = new AbortController();
+      return { retryDelay: 100, signal: leaving.signal };
+    },
+    play: breaks(),
+    async run(stage) {
+      await stage.until(() => stage.errors.length === 1);
+      leaving.abort();
+      await stage.pause(LONG_ENOUGH_MS);
+      stage.is([stage.requests, stage.source.readyState], [1, 2]);
     },
   },
   {
