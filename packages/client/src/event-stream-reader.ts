@@ -42,4 +42,6 @@ export async function readEventStream(response: Response, sink: EventStreamSink)
     sink.bytes();
     parser.feed(decoder.decode(value, { stream: true }));
   }
+  // A fetch of somebody's own may not have heeded the signal; where it has, there is nothing left to cancel, which is an error that says nothing.
+  await reader.cancel().catch(() => undefined);
 }

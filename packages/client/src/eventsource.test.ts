@@ -86,3 +86,22 @@ test("a refused connection is tried again, 204 is the end", async () => {
   });
   expect(states).toEqual([0, 0, 2]);
 });
+
+test("a body whose fetch does not heed the signal is given up as well", async () => {
+  let cancelled = false;
+  const text = new TextEncoder();
+  const source = await open([stream()], {
+    fetch: () => {
+      const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
+        pull: (controller) => controller.enqueue(text.encode("data: a\n\n")),
+        cancel: () => {
+          cancelled = true;
+        },
+      });
+      return Promise.resolve(new Response(body, { headers: { "Content-Type": "text/event-stream" } }));
+    },
+  });
+  await next(source, "message");
+  source.close();
+  await expect.poll(() => cancelled).toBe(true);
+});

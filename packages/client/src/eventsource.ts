@@ -106,14 +106,14 @@ export class EventSource extends EventTarget {
   }
 
   /** Throws a DOMException SyntaxError for what can't be resolved to a URL; everything later is an event. */
-  constructor(url: string | URL, init: EventSourceInit = {}) {
+  constructor(url: string | URL, init: EventSourceInit | null = null) {
     // [webidl] A missing argument differs from undefined, which is the URL "undefined".
     if (arguments.length === 0) throw new TypeError("EventSource needs a url: 1 argument required, got 0");
     super();
     this.#url = resolve(String(url));
-    this.#withCredentials = Boolean(init.withCredentials);
+    this.#withCredentials = Boolean(init?.withCredentials);
     // Looked up at the call and called without a receiver, as browsers insist.
-    this.#fetch = init.fetch ?? ((input, request) => globalThis.fetch(input, request));
+    this.#fetch = init?.fetch ?? ((input, request) => globalThis.fetch(input, request));
     void this.#connect();
   }
 
