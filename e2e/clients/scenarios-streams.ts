@@ -116,6 +116,20 @@ export const STREAM_SCENARIOS: readonly Scenario[] = [
     run: async (stage) => await stage.until(() => stage.requests >= 2),
   },
   {
+    name: "where the way holds every stream back, polls come through",
+    naive: false,
+    options: { ...SOON, connectTimeout: 200, heartbeatTimeout: 200, transports: ["sse", "poll"] },
+    play(request, response, index) {
+      const polled = request.url?.includes("transport=poll") === true;
+      const news =
+        request.headers["last-event-id"] === cursor(2)
+          ? [connected(2)]
+          : [connected(1), event("tick", 1, cursor(2))];
+      void (polled ? ends(...news) : stays())(request, response, index);
+    },
+    run: async (stage) => await assertHeard(stage, ["tick 1"]),
+  },
+  {
     name: "an error while reading is told with its reason",
     naive: false,
     options: { ...SOON, heartbeatTimeout: 200 },
