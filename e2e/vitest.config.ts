@@ -20,6 +20,8 @@ export default defineConfig({
       { test: { ...suite, name: "clients", include: ["e2e/clients/*.test.ts"] } },
       { test: { ...suite, name: "eventsource", include: ["e2e/eventsource/*.test.ts"] } },
       { test: { ...suite, name: "everywhere", include: ["e2e/everywhere/*.test.ts"] } },
+      // What the client offers pages, in pages of their own.
+      { test: { ...suite, name: "pages", include: ["e2e/pages/*.test.ts"], testTimeout: 3 * MINUTE_MS } },
       { test: { ...suite, name: "browser", include: ["e2e/browser/*.test.ts"], testTimeout: 3 * MINUTE_MS } },
       // Each case waits far more than it works.
       { test: { ...suite, name: "doctor", include: ["e2e/doctor/*.test.ts"], maxConcurrency: 8 } },

@@ -13,7 +13,7 @@ const SURROUNDINGS = "declare function token(): Promise<string>;\n";
 
 function examplesOf(readme: string): { readonly language: string; readonly code: string }[] {
   const text = readFileSync(join(root, readme), "utf8");
-  return [...text.matchAll(/^```(js|ts)\n([\s\S]*?)^```$/gm)].map(([, language = "", code = ""]) => ({
+  return [...text.matchAll(/^```(js|tsx?)\n([\s\S]*?)^```$/gm)].map(([, language = "", code = ""]) => ({
     language,
     code,
   }));
@@ -41,6 +41,7 @@ test.each(READMES)("every example of %s is sound", (readme) => {
       lib: ["ES2023", "DOM", "DOM.Iterable"],
       types: ["node"],
       strict: true,
+      jsx: "react-jsx",
       allowJs: true,
       checkJs: true,
       noEmit: true,

@@ -34,6 +34,12 @@ const SELECTIONS = [
   // All of the entry, so everything but uploads, whose tus is a package of its own.
   { name: "client", code: `export * from "@holdfast/client";`, maxBytes: 10_750 },
   { name: "strict", code: `export { EventSource } from "@holdfast/client/eventsource";`, maxBytes: 2_450 },
+  // With it a page has the core too.
+  {
+    name: "shared",
+    code: `export { createSharedStreams } from "@holdfast/client/shared";`,
+    maxBytes: 15_200,
+  },
 ];
 
 const asked = process.argv[2];

@@ -30,6 +30,7 @@ const E2E_PROJECTS = [
   ["doctor", ["apache2", "haproxy", "lighttpd", "nginx-light", "varnish"], 4],
   ["http2", ["nghttp2-client", "curl", "openssl", "chromium"], 5],
   ["browser", ["chromium", "firefox-esr"], 5],
+  ["pages", ["chromium", "firefox-esr"], 4],
 ];
 
 const vitest = [

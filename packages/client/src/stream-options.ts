@@ -3,6 +3,7 @@ import { SYSTEM_ENVIRONMENT, UNREF_ENVIRONMENT, type Environment } from "./envir
 import { assertAtLeast, assertOption, mergeOptions } from "./option-check.js";
 import type { RequestHeaders } from "./request-headers.js";
 import type { StreamMessageEvent } from "./stream-event.js";
+import type { StreamSource } from "./stream-source.js";
 import type { StreamTransport } from "./transport-choice.js";
 
 /** Key of what tests and this package's own watches pass along; not exported from the package. */
@@ -13,6 +14,8 @@ export interface StreamInternals {
   readonly environment?: Environment;
   /** Called for every event, whatever its name, before the listeners. */
   readonly onAny?: (event: StreamMessageEvent) => void;
+  /** Of a watch: what gives it its stream, instead of one of its own. */
+  readonly openShared?: (onAny: (event: StreamMessageEvent) => void) => StreamSource;
 }
 
 export interface StableEventSourceOptions {

@@ -60,11 +60,13 @@ export function watchTasks(taskIds: readonly string[], options: WatchOptions = {
   });
   if (ids.length === 0)
     throw new HoldfastClientError("INVALID_OPTION", "watchTasks needs at least one task id");
-  const target: WatchTarget =
-    ids.length > MAX_IDS_IN_URL
-      ? { path: "/stream", body: { tasks: ids } }
-      : { path: `/stream?${ids.map((id) => `task=${id}`).join("&")}` };
-  return new Watch(target, null, options, "watchTasks");
+  return new Watch(toTasksTarget(ids), null, options, "watchTasks");
+}
+
+export function toTasksTarget(ids: readonly string[]): WatchTarget {
+  return ids.length > MAX_IDS_IN_URL
+    ? { path: "/stream", body: { tasks: ids } }
+    : { path: `/stream?${ids.map((id) => `task=${id}`).join("&")}` };
 }
 
 class Watch implements BatchWatch {

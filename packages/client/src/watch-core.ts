@@ -12,8 +12,9 @@ import { EventBuffer } from "./event-buffer.js";
 import { resolveBaseUrl } from "./holdfast-api.js";
 import { callReporting } from "./report-error.js";
 import { StableEventSource } from "./stable-event-source.js";
-import type { StreamErrorInfo } from "./stream-event.js";
+import type { StreamErrorInfo, StreamMessageEvent } from "./stream-event.js";
 import { INTERNALS, toEnvironment, type StableEventSourceOptions } from "./stream-options.js";
+import type { StreamSource } from "./stream-source.js";
 import { reduceTask } from "./task-view.js";
 import { parseWatchEvent, readTaskId, type WatchEvent } from "./watch-event.js";
 import { toStreamOptions, type ConnectionInfo, type WatchOptions } from "./watch-options.js";
@@ -50,7 +51,7 @@ export class WatchCore {
   readonly #buffers = new Set<EventBuffer>();
   #published: ReadonlyMap<TaskId, Task> | undefined;
   #failure: HoldfastClientError | undefined;
-  #source: StableEventSource;
+  #source: StreamSource;
   #reopenings = 0;
 
   constructor(target: WatchTarget, options: WatchOptions, owner: WatchOwner, where: string) {
@@ -62,8 +63,7 @@ export class WatchCore {
     this.#url = resolveBaseUrl(options.baseUrl) + target.path;
     this.#source = this.#open();
     this.connection = { ...this.#source.state, lastHeartbeatAtMs: null };
-    const onAbort = (): void =>
-      this.fail(new HoldfastClientError("ABORTED", `the watch of ${target.path} was aborted`));
+    const onAbort = (): void => this.#abort();
     options.signal?.addEventListener("abort", onAbort, { signal: this.signal });
     // A tick later, as everything that is told.
     if (options.signal?.aborted === true) queueMicrotask(onAbort);
@@ -146,32 +146,40 @@ export class WatchCore {
     return toEnvironment(this.#options);
   }
 
-  #open(): StableEventSource {
-    const { body } = this.#target;
-    const posted: StableEventSourceOptions =
-      body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
-    const source = new StableEventSource(this.#url, {
-      ...this.#streamOptions,
-      ...posted,
-      ...(body === undefined ? {} : { headers: () => this.#jsonHeaders() }),
-      [INTERNALS]: {
-        ...this.#options[INTERNALS],
-        onAny: (message) => {
-          const event = parseWatchEvent(message);
-          if (event !== undefined) this.take(event, message.data.length);
-        },
-      },
-    });
+  #open(): StreamSource {
+    const onAny = (message: StreamMessageEvent): void => {
+      const event = parseWatchEvent(message);
+      if (event !== undefined) this.take(event, message.data.length);
+    };
+    const source: StreamSource = this.#options[INTERNALS]?.openShared?.(onAny) ?? this.#openOwn(onAny);
     source.addEventListener("state", (info) => {
       // A server's event of that name is not ours.
       if (source !== this.#source || !("transport" in info)) return;
       this.#setConnection({ ...source.state, lastHeartbeatAtMs: this.connection.lastHeartbeatAtMs });
       if (info.reason === "done" && !this.signal.aborted) this.reopen();
+      // Whoever shared it has left.
+      else if (info.reason === "aborted") this.#abort();
     });
     source.addEventListener("error", (info) => {
       if ("terminal" in info && info.terminal) this.fail(toError(info, this.#target.path));
     });
     return source;
+  }
+
+  #openOwn(onAny: (message: StreamMessageEvent) => void): StableEventSource {
+    const { body } = this.#target;
+    const posted: StableEventSourceOptions =
+      body === undefined ? {} : { method: "POST", body: JSON.stringify(body) };
+    return new StableEventSource(this.#url, {
+      ...this.#streamOptions,
+      ...posted,
+      ...(body === undefined ? {} : { headers: () => this.#jsonHeaders() }),
+      [INTERNALS]: { ...this.#options[INTERNALS], onAny },
+    });
+  }
+
+  #abort(): void {
+    this.fail(new HoldfastClientError("ABORTED", `the watch of ${this.#target.path} was aborted`));
   }
 
   async #jsonHeaders(): Promise<{ readonly [name: string]: string }> {
