@@ -133,6 +133,22 @@ describe.each<BrowserName>(["chromium", "firefox"])("in %s", (name) => {
     expect(hashes.toSorted()).toEqual(chosen.map(({ hash }) => hash).toSorted());
   });
 
+  test("a second tab shows the same over the same stream, and goes on with it when the first is closed", async () => {
+    const second = await page.browserContext().newPage();
+    await second.goto(url);
+    await expect.poll(async () => await connection(second), WAIT).toBe("live");
+    await choose(page, makeFile("shared.bin", 1_000_000).path);
+    const statuses = async (): Promise<string[]> => (await rows(second)).map(({ status }) => status);
+    await expect.poll(statuses, WAIT).toEqual(["completed"]);
+    expect(await openStreams(url)).toBe(1);
+    const first = page;
+    page = second;
+    await first.close();
+    await choose(second, makeFile("after.bin", 1_000_000).path);
+    await expect.poll(statuses, WAIT).toEqual(["completed", "completed"]);
+    expect(await openStreams(url)).toBe(1);
+  });
+
   test("after a reload the truth is there, and an unfinished file goes on where it was", async () => {
     const done = makeFile("done.bin", 1_000_000);
     await choose(page, done.path);

@@ -3,10 +3,11 @@
  * and handed down, so that the model below runs without a browser.
  */
 import { computed, effect, signal } from "@preact/signals";
-import { HoldfastApi, watchBatch } from "@holdfast/client";
+import { HoldfastApi } from "@holdfast/client";
+import { createSharedStreams } from "@holdfast/client/shared";
 import { upload } from "@holdfast/client/upload";
 import { render } from "preact";
-import { readToken, toAuthorization, toTokenLink } from "./model/access-token.js";
+import { readToken, toAuthorization, toScope, toTokenLink } from "./model/access-token.js";
 import { BatchSession } from "./model/batch-session.js";
 import { Board } from "./model/board.js";
 import { createFormatters } from "./model/formatters.js";
@@ -39,9 +40,11 @@ addEventListener("online", () => (online.value = true));
 addEventListener("offline", () => (online.value = false));
 
 const api = new HoldfastApi({ baseUrl, headers });
+// All tabs show the same batch, and the browser grants them six connections together.
+const streams = createSharedStreams({ baseUrl, headers, scope: toScope(token) ?? createTaskKey() });
 const batchSession = new BatchSession({
   createBatch: async () => (await api.createBatch()).batchId,
-  watch: (batchId) => watchBatch(batchId, { baseUrl, headers }),
+  watch: (batchId) => streams.watchBatch(batchId),
   storage,
   now,
   setTimer,

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { readToken, takeToken, toAuthorization, toTokenLink } from "./access-token.js";
+import { readToken, takeToken, toAuthorization, toScope, toTokenLink } from "./access-token.js";
 import { createMemoryStorage } from "./page-storage.js";
 
 test("the token leaves the fragment, the rest stays", () => {
@@ -22,4 +22,10 @@ test("calls carry it as Bearer, links in their query, and without one neither", 
   expect(toTokenLink("/c", "a+b")).toBe("/c?token=a%2Bb");
   expect(toTokenLink("/c?x=1", "abc")).toBe("/c?x=1&token=abc");
   expect(toTokenLink("/c", null)).toBe("/c");
+});
+
+test("tabs share by what their token says, never by a token that says nothing", () => {
+  expect(toScope(null)).toBe("");
+  expect(toScope("head.claims.signature")).toBe("claims");
+  expect(toScope("opaque")).toBeNull();
 });

@@ -15,6 +15,16 @@ export function toAuthorization(token: string | null): { readonly [name: string]
   return token === null ? {} : { Authorization: `Bearer ${token}` };
 }
 
+/**
+ * Whose streams they are: what the token says, without what makes it valid, since names of locks and channels are no secret. Null when it
+ * does not say: then with no other tab.
+ */
+export function toScope(token: string | null): string | null {
+  if (token === null) return "";
+  const [, claims] = token.split(".");
+  return claims ?? null;
+}
+
 /** A link can't carry a header, so a download names the token in its query. */
 export function toTokenLink(url: string, token: string | null): string {
   if (token === null) return url;
