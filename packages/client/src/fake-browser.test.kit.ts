@@ -96,7 +96,6 @@ export class FakeConnection {
   get feed(): string {
     return this.#request.feed;
   }
-
   isOf(tab: FakeTab): boolean {
     return this.#tab === tab;
   }
@@ -213,11 +212,12 @@ export class FakeTab {
   readonly environment: ManualEnvironment = new ManualEnvironment();
   readonly shared: SharedTab;
   readonly #browser: FakeBrowser;
-  readonly #lines = new Map<string, (() => void)[]>();
+  readonly #lines = new Map<string, { readonly act: () => void; readonly missable: boolean }[]>();
   frozen: boolean = false;
   gone: boolean = false;
   rest: () => void = () => undefined;
   wake: () => void = () => undefined;
+  hear: (message: ChannelMessage) => void = () => undefined;
 
   constructor(browser: FakeBrowser, name: string) {
     this.name = name;
@@ -248,13 +248,20 @@ export class FakeTab {
     });
   }
 
-  hear: (message: ChannelMessage) => void = () => undefined;
-
-  enqueue(line: string, act: () => void): void {
+  enqueue(line: string, act: () => void, missable: boolean = false): void {
     if (this.gone) return;
     const waiting = this.#lines.get(line) ?? [];
     this.#lines.set(line, waiting);
-    waiting.push(act);
+    waiting.push({ act, missable });
+  }
+
+  /** What a leader has said and has not come yet never comes, as to a page that is kept for the back button. */
+  miss(): void {
+    for (const [line, waiting] of this.#lines)
+      this.#lines.set(
+        line,
+        waiting.filter(({ missable }) => !missable),
+      );
   }
 
   drop(line: string): void {
@@ -266,7 +273,7 @@ export class FakeTab {
     if (this.frozen || this.gone) return [];
     return [...this.#lines].flatMap(([line, waiting]) => {
       if (waiting.length === 0) return [];
-      return [() => this.#lines.get(line)?.shift()?.()];
+      return [() => this.#lines.get(line)?.shift()?.act()];
     });
   }
 
@@ -288,7 +295,6 @@ export class FakeTab {
 export class FakeBrowser {
   readonly server: FakeServer = new FakeServer();
   readonly tabs: FakeTab[] = [];
-  readonly said: ChannelMessage[] = [];
   refusesLocks: boolean = false;
   steals: number = 0;
   nowMs: number = 0;
@@ -331,9 +337,8 @@ export class FakeBrowser {
     if (from.gone) return;
     // As structured cloning would.
     const copy = JSON.parse(JSON.stringify(message)) as ChannelMessage;
-    this.said.push(copy);
     for (const tab of this.alive) {
-      if (tab !== from) tab.enqueue(`channel ${from.name}`, () => tab.hear(copy));
+      if (tab !== from) tab.enqueue(`channel ${from.name}`, () => tab.hear(copy), "number" in copy);
     }
   }
 

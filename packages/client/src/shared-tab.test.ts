@@ -69,7 +69,7 @@ function check({ ids, heard }: Watched, { server }: FakeBrowser): void {
   }
 }
 
-type Mishap = "freeze" | "thaw" | "crash" | "close" | "rest" | "wake" | "unwatch";
+type Mishap = "miss" | "freeze" | "thaw" | "crash" | "close" | "rest" | "wake" | "unwatch";
 
 type TabStep =
   | { readonly kind: Mishap | "watchBatch"; readonly tab: number }
@@ -105,7 +105,7 @@ const step: fc.Arbitrary<TabStep | WorldStep> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.record({
-      kind: fc.constantFrom<Mishap[]>("freeze", "thaw", "crash", "close", "rest", "wake", "unwatch"),
+      kind: fc.constantFrom<Mishap[]>("miss", "freeze", "thaw", "crash", "close", "rest", "wake", "unwatch"),
       tab: fc.nat(9),
     }),
   },
@@ -161,6 +161,9 @@ class World {
         this.watches = this.watches.filter((one) => one !== given);
         break;
       }
+      case "miss":
+        tab.miss();
+        break;
       case "freeze":
         tab.frozen = true;
         break;
