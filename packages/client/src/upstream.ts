@@ -17,6 +17,8 @@ export function toOpenUpstream(baseUrl: string, options: StableEventSourceOption
     };
     const source = new StableEventSource(baseUrl + path, {
       ...options,
+      // As a watch of its own does: our streams answer polls.
+      transports: options.transports ?? ["sse", "poll"],
       ...(body === undefined ? {} : posted),
       lastEventId: request.lastEventId,
       [INTERNALS]: { ...options[INTERNALS], onAny: (event) => sink.message(event) },
