@@ -17,6 +17,7 @@ export const USAGE: string = `Usage: holdfast <command> [flags]
 Commands
   serve      receive uploads and stream their progress
   doctor     find out what breaks a stream
+  proxy      print the configuration of a proxy: nginx, Apache, HAProxy, Caddy and others
   token      make an access token
   help       show this, or the help of a command
   version    show the version

@@ -22,6 +22,10 @@ const COMMANDS: { readonly [name: string]: Command } = {
     help: async () => (await import("./doctor/command.js")).doctorHelp(),
     run: async (args, io) => (await import("./doctor/command.js")).doctor(args, io),
   },
+  proxy: {
+    help: async () => (await import("./proxy.js")).proxyHelp(),
+    run: async (args, io) => (await import("./proxy.js")).proxy(args, io),
+  },
   token: {
     help: async () => (await import("./token.js")).tokenHelp(),
     run: async (args, io) => (await import("./token.js")).token(args, io),
