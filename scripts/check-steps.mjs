@@ -31,7 +31,7 @@ const CHECK_STEPS = [
   { name: "size", command: [process.execPath, join("scripts", "size.mjs")] },
   { name: "package shape", command: [process.execPath, join("scripts", "package-shape.mjs")] },
   // Not part of the build: nothing is emitted from these rooms by tsc.
-  ...["scripts", "web", "e2e", "bench"]
+  ...["scripts", "web", "conformance", "e2e", "bench"]
     .filter((room) => existsSync(join(root, room, "tsconfig.json")))
     .map((room) => ({
       name: `types of ${room}`,

@@ -10,17 +10,20 @@ import { delimiter, join } from "node:path";
 const COMMANDS = {
   apache2: "apache2",
   "apache2-utils": "ab",
+  caddy: "caddy",
   chromium: "chromium",
   curl: "curl",
   faketime: "faketime",
-  haproxy: "haproxy",
   "firefox-esr": "firefox-esr",
+  haproxy: "haproxy",
+  hitch: "hitch",
   iproute2: "tc",
   lighttpd: "lighttpd",
   nftables: "nft",
   "nghttp2-client": "h2load",
   "nginx-light": "nginx",
   openssl: "openssl",
+  "squid-openssl": "squid",
   varnish: "varnishd",
 };
 

@@ -51,6 +51,19 @@ export const SUITES = [
     file: "e2e/vitest.config.ts",
   })),
   {
+    name: "conformance",
+    command: [
+      process.execPath,
+      join("node_modules", "vitest", "vitest.mjs"),
+      "run",
+      "--config=conformance/vitest.config.ts",
+    ],
+    needs: ["apache2", "haproxy", "nginx-light", "openssl"],
+    maxMinutes: 4,
+    cases: true,
+    file: "conformance/vitest.config.ts",
+  },
+  {
     name: "load",
     command: [process.execPath, join("bench", "load.mjs"), "--short"],
     needs: [],
@@ -97,4 +110,5 @@ export const RESULTS = [
   { directory: "bench/results", name: "ingest" },
   { directory: "bench/results", name: "load" },
   { directory: "e2e/results", name: "faults" },
+  { directory: "conformance/results", name: "conformance" },
 ];

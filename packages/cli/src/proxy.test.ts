@@ -24,7 +24,7 @@ test.each(Object.keys(products))("%s is printed with every blank filled in", asy
   const { code, out, err } = await run(name, "--domain", "live.example.org", "--upstream", "10.0.0.7:9000");
   expect({ code, err }).toEqual({ code: 0, err: "" });
   expect(out).not.toMatch(/\{\{|\}\}/);
-  expect(out).toMatch(/10\.0\.0\.7|live\.example\.org|compression/);
+  expect(out).toMatch(/10\.0\.0\.7|live\.example\.org|compression|retry/);
 });
 
 test("every file of deploy/proxies belongs to a product", () => {

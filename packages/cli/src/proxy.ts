@@ -59,6 +59,11 @@ const BLANKS: { readonly [name: string]: Blank } = {
     help: "Its key, PEM. HAProxy looks for it beside the certificate, under this name with .key behind.",
     standard: (name) => `/etc/ssl/private/${name}.pem.key`,
   },
+  files: {
+    kind: path,
+    help: "Directory of the further files that a configuration names.",
+    standard: () => "/etc/holdfast",
+  },
 };
 
 /** Throws UsageError. */
