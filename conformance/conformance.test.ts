@@ -8,13 +8,13 @@ import { afterAll, expect, test } from "vitest";
 import { runByBrowser, type BrowserName } from "./browser-run.js";
 import { CASES } from "./cases.js";
 import { STANDARD } from "./deployment.js";
-import { keepResult, toResult } from "./matrix-page.js";
+import { keepResult, readNewestResult, toResult } from "./matrix-page.js";
 import { DIRECT, runByNode, runDirect, type RunOutcome } from "./node-run.js";
 import { PRODUCTS } from "./products.js";
 import type { Product } from "./products/product.js";
 
 const whole = process.env["HOLDFAST_WHOLE"] === "1";
-// HOLDFAST_PROXIES="nginx,caddy" takes these alone, and keeps nothing.
+// HOLDFAST_PROXIES="nginx,caddy" takes these alone; in the whole form they take the place of their rows in the newest result.
 const chosen = process.env["HOLDFAST_PROXIES"]?.split(",");
 const BROWSERS: readonly BrowserName[] = ["chromium", "firefox"];
 const CLIENTS: readonly RunOutcome["client"][] = ["node", ...BROWSERS];
@@ -63,13 +63,17 @@ test.concurrent.each(
 );
 
 afterAll(() => {
-  if (!whole || chosen !== undefined) return;
+  if (!whole) return;
+  const measured = new Set(runs.map(({ proxy }) => proxy));
+  const others = (chosen === undefined ? [] : (readNewestResult()?.runs ?? [])).filter(
+    ({ proxy }) => !measured.has(proxy),
+  );
   const order = [DIRECT, ...PRODUCTS.map(({ name }) => name)];
   keepResult(
     toResult({
       cases: CASES.map(({ name, promise }) => ({ name, promise })),
       versions: Object.fromEntries(PRODUCTS.map(({ name, version }) => [name, readVersion(version)])),
-      runs: runs.toSorted(
+      runs: [...others, ...runs].toSorted(
         (a, b) =>
           order.indexOf(a.proxy) - order.indexOf(b.proxy) ||
           a.config.localeCompare(b.config) ||

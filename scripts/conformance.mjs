@@ -3,7 +3,7 @@
  * just built. The whole form writes conformance/results/<date>-conformance.json and docs/proxies.md. Exits with 1 when one of our
  * configurations breaks a promise.
  *
- * HOLDFAST_PROXIES="nginx,caddy" takes only these, and keeps nothing.
+ * HOLDFAST_PROXIES="nginx,caddy" takes only these: their rows in the newest result are replaced, the others stay.
  */
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";

@@ -32,6 +32,13 @@ test("every file of deploy/proxies belongs to a product", () => {
   expect(readdirSync(`${deploy}proxies`).toSorted()).toEqual(listed.toSorted());
 });
 
+test("every text is in the package that is published", () => {
+  const manifest = JSON.parse(readFileSync(`${deploy}package.json`, "utf8")) as {
+    readonly files: readonly string[];
+  };
+  expect(manifest.files.toSorted()).toEqual(["products.json", "proxies"]);
+});
+
 test("--list names each product once, and says which ones nobody ran", async () => {
   const { code, out } = await run("--list");
   expect(code).toBe(0);
