@@ -64,9 +64,10 @@ test.concurrent.each(
 
 afterAll(() => {
   if (!whole) return;
-  const measured = new Set(runs.map(({ proxy }) => proxy));
+  const keyOf = ({ proxy, config, client, http }: RunOutcome): string => [proxy, config, client, http].join();
+  const measured = new Set(runs.map(keyOf));
   const others = (chosen === undefined ? [] : (readNewestResult()?.runs ?? [])).filter(
-    ({ proxy }) => !measured.has(proxy),
+    (run) => !measured.has(keyOf(run)),
   );
   const order = [DIRECT, ...PRODUCTS.map(({ name }) => name)];
   keepResult(

@@ -4,8 +4,8 @@ import { call } from "./line.js";
 import { createTask, reportMark } from "./producer.js";
 import { WatchedStream } from "./watched-stream.js";
 
-const SOON_MS = 5_000;
-const BACK_MS = 15_000;
+const SOON_MS = 15_000;
+const BACK_MS = 30_000;
 
 export const OUTAGE_CASES: readonly Case[] = [
   {

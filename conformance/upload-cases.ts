@@ -8,7 +8,7 @@ const MIB = 1_048_576;
 // What a proxy may hold back: the windows and buffers on the way, none of which may grow with the upload.
 const MAX_HELD_BYTES = 2 * MIB;
 const PIECE_BYTES = 65_536;
-const SOON_MS = 5_000;
+const SOON_MS = 15_000;
 const TUS = { "tus-resumable": "1.0.0" };
 
 export const UPLOAD_CASES: readonly Case[] = [

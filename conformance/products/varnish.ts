@@ -27,10 +27,15 @@ private-key = "${key}" }
 `,
       );
     const varnishd = `varnishd -F -j none -n ${directory}/varnish -f ${directory}/site.conf -a 127.0.0.1:${innerPort},PROXY -p feature=+http2 -s malloc,64m`;
+    // Hitch second: without Varnish behind it, it breaks off handshakes, and Firefox' EventSource takes that for the end.
+    const running = `varnishadm -n ${directory}/varnish status 2>/dev/null | grep -q running`;
     return {
       command: "sh",
       innerPort,
-      args: ["-c", `${varnishd} & hitch --user=nobody --config=${hitch} & wait`],
+      args: [
+        "-c",
+        `${varnishd} & until ${running}; do sleep 0.1; done; hitch --user=nobody --config=${hitch} & wait`,
+      ],
     };
   },
   // A name can be loaded once.
