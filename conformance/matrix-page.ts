@@ -70,7 +70,8 @@ the configurations, \`holdfast proxy nginx --domain app.example.com --upstream 1
 ## The matrix
 
 The real proxy from Debian in front of a built \`holdfast serve\`, over TLS, with what \`holdfast proxy\` prints and with the shortest
-configuration that passes requests on. Each cell is one case; below the tables stands what each promises.
+configuration that passes requests on. Each cell is one case; below the tables stands what each promises. – is not asked: a browser can't be, or there is no
+proxy. A row that is measured anew (\`HOLDFAST_PROXIES=nginx npm run conformance\`) takes the place of the older one.
 
 - ${result.date.slice(0, 10)}, \`${result.command}\`, Node ${result.node.slice(1)}, ${result.cores} cores, ${result.machine}
 - our configurations: ${countKept(ours)} cases kept; the shortest ones: ${countKept(standard)}
@@ -117,8 +118,8 @@ function toMatrix(runs: readonly RunOutcome[], cases: ConformanceResult["cases"]
 }
 
 function toLimits(runs: readonly RunOutcome[]): string {
-  const limits = runs.flatMap(({ proxy, cannot = {} }) =>
-    Object.entries(cannot).map(([name, why]) => `\nCan’t: ${name} with ${proxy}, ${why}.\n`),
+  const limits = runs.flatMap(({ config, cannot = {} }) =>
+    Object.entries(cannot).map(([name, why]) => `\nCan’t: ${name} with ${config}, ${why}.\n`),
   );
   return [...new Set(limits)].join("");
 }

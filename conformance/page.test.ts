@@ -31,3 +31,18 @@ test("the newest result has every case of each of our configurations, and each i
     });
   }
 });
+
+test("the newest result has each of our configurations in Chromium and in Firefox, and all that they were asked for is kept", () => {
+  const runs = (result?.runs ?? []).filter(({ client }) => client !== "node");
+  expect(runs.map(({ config, client }) => `${config} ${client}`).toSorted()).toEqual(
+    PRODUCTS.flatMap(({ ours }) =>
+      Object.keys(ours).flatMap((config) => [`${config} chromium`, `${config} firefox`]),
+    ).toSorted(),
+  );
+  const broken = runs.flatMap(({ config, client, outcomes, cannot = {} }) =>
+    outcomes
+      .filter((outcome) => !outcome.ok && !Object.hasOwn(cannot, outcome.case))
+      .map((outcome) => ({ config, client, outcome })),
+  );
+  expect(broken).toEqual([]);
+});
