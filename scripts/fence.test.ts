@@ -291,5 +291,6 @@ test("lint reads every source file of this repository", () => {
   // The index is a lower bound: new files are linted before they are tracked.
   const sources = tracked.split("\0").filter((name) => name !== "" && existsSync(join(root, name)));
   expect(sources.length).toBeGreaterThan(0);
-  expect(lint(root, ["."]).number_of_files).toBeGreaterThanOrEqual(sources.length);
+  // Without rules: which files are read is the question here, what is in them that of the lint step.
+  expect(lint(root, ["--allow=all", "."]).number_of_files).toBeGreaterThanOrEqual(sources.length);
 }, 60_000);

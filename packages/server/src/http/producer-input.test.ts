@@ -328,7 +328,7 @@ test("whatever JSON comes, the routes of producers answer below 500, and name th
       if (response.status === 422) expect(await response.json()).toMatchObject({ field: expect.any(String) });
       leaving.abort();
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
   expect(logs.filter(({ level }) => Number(level) >= 50)).toEqual([]);
 }, 30_000);

@@ -308,7 +308,7 @@ export function storeSuite(name: string, open: (historyPerTask?: number) => Prom
     });
 
     test("whatever is let go of, a page says so, and holds the rest in order", async () => {
-      await holdsHistory(open, 50);
+      await holdsHistory(open, 30);
       // Each commit is synced to disk: minutes on a slow one that others use too.
     }, 120_000);
 

@@ -148,7 +148,7 @@ test("no interleaving of publish, watch, stall, drop, trim and crash loses, repe
       expect(service.errors).toEqual([]);
       await service.close();
     }),
-    { numRuns: 200 },
+    { numRuns: 120 },
   );
   // The walk has been where it should.
   expect(gaps).toBeGreaterThan(0);
