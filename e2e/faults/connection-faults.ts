@@ -77,17 +77,23 @@ function walk({ random }: Setting, { how, watchers, cuts }: Walk): Stage {
   let cutShort = 0;
   let proxy: CuttingProxy | undefined;
   const healing = new Set<string>();
+  const handedOut = new Map<Cut, () => Cut>();
   const drawCut = (watcher: string): Cut | undefined => {
     if (phase === "walk") {
       if (healing.delete(watcher)) return afterNews();
-      const cut = left.pop()?.();
-      if (cut === undefined) return undefined;
-      healing.add(watcher);
-      return (chunk) => {
+      const make = left.pop();
+      if (make === undefined) return undefined;
+      const cut = make();
+      const counted: Cut = (chunk) => {
         const passing = cut(chunk);
-        if (passing !== undefined) cutShort += 1;
+        if (passing === undefined) return undefined;
+        cutShort += 1;
+        handedOut.delete(counted);
+        healing.add(watcher);
         return passing;
       };
+      handedOut.set(counted, make);
+      return counted;
     }
     if (phase === "calm" || endingCuts === 0) return undefined;
     endingCuts -= 1;
@@ -100,6 +106,11 @@ function walk({ random }: Setting, { how, watchers, cuts }: Walk): Stage {
         targetPort: Number(new URL(serverUrl).port),
         how,
         drawCut,
+        giveBack: (cut) => {
+          const make = handedOut.get(cut);
+          if (make !== undefined) left.push(make);
+          handedOut.delete(cut);
+        },
       });
       ({ proxy } = started);
       return started.url;

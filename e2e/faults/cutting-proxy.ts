@@ -14,6 +14,8 @@ export interface CuttingProxyOptions {
   readonly targetPort: number;
   /** By the `X-Watcher` of the connection's first request; asked when its answer begins. */
   readonly drawCut: (watcher: string) => Cut | undefined;
+  /** The connection has ended by itself, its cut unused: a client keeps connections for later requests, and lets some of them go. */
+  readonly giveBack?: (cut: Cut) => void;
   readonly how: "drop" | "reset";
 }
 
@@ -21,7 +23,7 @@ export class CuttingProxy {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
 
-  private constructor({ targetPort, drawCut, how }: CuttingProxyOptions) {
+  private constructor({ targetPort, drawCut, giveBack, how }: CuttingProxyOptions) {
     this.#server = createServer((client) => {
       let cut: Cut | undefined;
       let watcher: string | undefined;
@@ -38,6 +40,9 @@ export class CuttingProxy {
           upstream.destroy();
         });
       }
+      client.once("close", () => {
+        if (cut !== undefined) giveBack?.(cut);
+      });
       client.once("data", (chunk) => {
         watcher = /^x-watcher: *(.+?)\r$/im.exec(chunk.toString("latin1"))?.[1];
       });
@@ -51,6 +56,7 @@ export class CuttingProxy {
           client.write(chunk);
           return;
         }
+        cut = undefined;
         upstream.removeAllListeners("data");
         const end = (): void => {
           if (how === "reset") client.resetAndDestroy();
