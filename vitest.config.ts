@@ -36,8 +36,8 @@ export default defineConfig({
     ],
   },
   test: {
-    // One more than the two cores of a small machine: several cases wait for real deadlines, and cost no CPU meanwhile.
-    maxWorkers: 3,
+    // Two more than the two cores of a small machine: many cases wait for real deadlines, and cost no CPU meanwhile.
+    maxWorkers: 4,
     projects: [
       {
         extends: true,
