@@ -391,3 +391,8 @@ test.each([
 ])("options %j are refused by name", (options, message) => {
   expect(() => new Channel(options)).toThrow(message);
 });
+
+test("a topic counts with its name", () => {
+  const { channel } = make({ stateBytes: 100 });
+  expect(() => channel.update("n".repeat(100), "e", 1)).toThrow(/states exceed stateBytes/);
+});
