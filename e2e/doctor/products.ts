@@ -30,11 +30,11 @@ error_log ${directory}/error.log;
 events {}
 http {
   access_log off;
-  client_body_temp_path ${directory}/work/body;
-  proxy_temp_path ${directory}/work/proxy;
-  fastcgi_temp_path ${directory}/work/fastcgi;
-  uwsgi_temp_path ${directory}/work/uwsgi;
-  scgi_temp_path ${directory}/work/scgi;
+  client_body_temp_path ${directory}/scratch/body;
+  proxy_temp_path ${directory}/scratch/proxy;
+  fastcgi_temp_path ${directory}/scratch/fastcgi;
+  uwsgi_temp_path ${directory}/scratch/uwsgi;
+  scgi_temp_path ${directory}/scratch/scgi;
   ${http}
   server {
     listen 127.0.0.1:${port};
@@ -98,7 +98,7 @@ ServerName localhost
 Listen 127.0.0.1:${port}
 PidFile ${directory}/pid
 ErrorLog ${directory}/error.log
-DefaultRuntimeDir ${directory}/work
+DefaultRuntimeDir ${directory}/scratch
 ${["mpm_event", "authz_core", "proxy", "proxy_http", "deflate", "filter"].map(loadModule).join("\n")}
 ProxyPass / http://127.0.0.1:${origin}/ timeout=3600
 ${lines.join("\n")}
@@ -113,7 +113,7 @@ export function lighttpd(origin: number, lines: readonly string[]): Product {
 server.bind = "127.0.0.1"
 server.port = ${port}
 server.errorlog = "${directory}/error.log"
-server.upload-dirs = ( "${directory}/work" )
+server.upload-dirs = ( "${directory}/scratch" )
 server.modules = ( "mod_proxy" )
 proxy.server = ( "" => (( "host" => "127.0.0.1", "port" => ${origin} )) )
 ${lines.join("\n")}
@@ -134,7 +134,7 @@ ${vcl}
       "-f",
       file,
       "-n",
-      `${directory}/work`,
+      `${directory}/scratch`,
       "-a",
       `127.0.0.1:${port}`,
       "-s",

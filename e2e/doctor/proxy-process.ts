@@ -34,7 +34,7 @@ export async function startProxy({ config, command }: Product): Promise<RunningP
   const directory = mkdtempSync(join(tmpdir(), "holdfast-proxy-"));
   const place = { port: await freePort(), directory };
   const configFile = join(directory, "config");
-  mkdirSync(join(directory, "work"));
+  mkdirSync(join(directory, "scratch"));
   writeFileSync(configFile, config(place));
   const [file, ...args] = command(configFile, place);
   let output = "";

@@ -69,10 +69,13 @@ test("exit codes: 1 with a fault, 3 with a risk; JSON holds the findings and eve
 });
 
 test("interrupted it says what it has seen so far", async () => {
+  let asked = 0;
   const url = await openOrigin((_, response) => {
+    asked += 1;
     response.writeHead(200, STREAM);
     sendEvents(response);
-    setTimeout(interrupt, 50);
+    // The second look begins two seconds after the first, which has seen events by then.
+    if (asked === 2) interrupt();
   });
   const { code, out, interrupt } = run(url.href, "--watch=1h");
   expect(await code).toBe(0);

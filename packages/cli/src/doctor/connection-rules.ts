@@ -40,7 +40,7 @@ const certificate: Rule = ({ connection: { tls, host } }) => {
 };
 
 const noResponse: Rule = ({ connection, plain }) =>
-  connection.error !== undefined || plain === undefined || "status" in plain
+  connection.error !== undefined || plain === undefined || "status" in plain || plain.code === "STOPPED"
     ? undefined
     : {
         id: "no-response",

@@ -159,10 +159,11 @@ class Notes {
     const { protocol, headers: sentHeaders } = this.#options;
     if (this.#head === undefined) {
       const reset = end.kind === "reset";
+      const stopped = this.#options.signal?.aborted === true;
       this.#finish({
         protocol,
         error: reset ? `the stream was reset before any header: ${end.code}` : "no header came",
-        code: reset ? end.code : end.kind === "left" ? "NO_HEADERS" : "CLOSED",
+        code: reset ? end.code : stopped ? "STOPPED" : end.kind === "left" ? "NO_HEADERS" : "CLOSED",
         atMs: this.now,
       });
       return;
